@@ -1,0 +1,1 @@
+"""A family of weights becomes Triton models, each proven equal to its source."""

@@ -1,0 +1,125 @@
+"""Every served model, declared once: tensors, batching, instances, and why.
+
+`make configs` renders this into model_repository/, readiness compares the live server with it. Sizes that differ
+between families are -1, so that one configuration fits all of them.
+"""
+
+from modelcore.contract import (
+    DataType,
+    DynamicBatching,
+    EnsembleStep,
+    GpuProfile,
+    InstanceGroup,
+    ServedModel,
+    Tensor,
+)
+
+CLIP_MAX_BATCH = 64
+
+_ON_CPU = InstanceGroup(kind="KIND_CPU")
+_TENSORRT_FP16 = GpuProfile(
+    instances=InstanceGroup(kind="KIND_GPU"),
+    accelerators=("tensorrt",),
+    accelerator_parameters={"precision_mode": "FP16"},
+    why="the TensorRT execution provider builds fp16 engines from the same ONNX file",
+)
+_WHY_CPU = {"instances": "plain Python work on bytes: a GPU would add nothing but a copy"}
+_WHY_CACHE = {"response_cache": "the same words and the same picture come again and again; the answer never changes"}
+
+_TEXT = Tensor("text", DataType.BYTES, (1,), "UTF-8 text")
+_IMAGE = Tensor("image", DataType.BYTES, (1,), "an encoded picture: PNG, JPEG or WebP")
+_EMBEDDING = Tensor("embedding", DataType.FP32, (-1,), "unit length; text and pictures share the space")
+_INPUT_IDS = Tensor("input_ids", DataType.INT64, (-1,), "token ids, padded to the family's context length")
+_PIXEL_VALUES = Tensor("pixel_values", DataType.FP32, (3, -1, -1), "resized, cropped and normalised, channels first")
+_TOKEN_COUNT = Tensor("token_count", DataType.INT32, (1,), "tokens read, start and end marks included")
+_TRUNCATED = Tensor("truncated", DataType.BOOL, (1,), "true when the text was longer than the context and was cut")
+
+_CLIP_TOKENIZE = ServedModel(
+    name="clip_tokenize",
+    backend="python",
+    about="Text to CLIP token ids.",
+    inputs=(_TEXT,),
+    outputs=(_INPUT_IDS, _TOKEN_COUNT, _TRUNCATED),
+    max_batch_size=CLIP_MAX_BATCH,
+    batching=DynamicBatching(),
+    instances=_ON_CPU,
+    why=_WHY_CPU,
+)
+_CLIP_PREPROCESS = ServedModel(
+    name="clip_preprocess",
+    backend="python",
+    about="Encoded picture to CLIP's input: decode, resize, crop, normalise.",
+    inputs=(_IMAGE,),
+    outputs=(_PIXEL_VALUES,),
+    max_batch_size=CLIP_MAX_BATCH,
+    batching=DynamicBatching(),
+    instances=_ON_CPU,
+    why=_WHY_CPU,
+)
+_CLIP_TEXT = ServedModel(
+    name="clip_text",
+    backend="onnxruntime",
+    about="CLIP's text tower with its projection, scaled to unit length.",
+    inputs=(_INPUT_IDS,),
+    outputs=(_EMBEDDING,),
+    max_batch_size=CLIP_MAX_BATCH,
+    batching=DynamicBatching(),
+    instances=InstanceGroup(),
+    gpu=_TENSORRT_FP16,
+)
+_CLIP_IMAGE = ServedModel(
+    name="clip_image",
+    backend="onnxruntime",
+    about="CLIP's picture tower with its projection, scaled to unit length.",
+    inputs=(_PIXEL_VALUES,),
+    outputs=(_EMBEDDING,),
+    max_batch_size=CLIP_MAX_BATCH,
+    batching=DynamicBatching(),
+    instances=InstanceGroup(),
+    gpu=_TENSORRT_FP16,
+)
+_CLIP_TEXT_STRING = ServedModel(
+    name="clip_text_string",
+    backend="ensemble",
+    about="Text to CLIP embedding.",
+    inputs=(_TEXT,),
+    outputs=(_EMBEDDING, _TOKEN_COUNT, _TRUNCATED),
+    max_batch_size=CLIP_MAX_BATCH,
+    response_cache=True,
+    why=_WHY_CACHE,
+    steps=(
+        EnsembleStep(
+            "clip_tokenize",
+            {"text": "text"},
+            {"input_ids": "input_ids", "token_count": "token_count", "truncated": "truncated"},
+        ),
+        EnsembleStep("clip_text", {"input_ids": "input_ids"}, {"embedding": "embedding"}),
+    ),
+)
+_CLIP_IMAGE_BYTES = ServedModel(
+    name="clip_image_bytes",
+    backend="ensemble",
+    about="Encoded picture to CLIP embedding.",
+    inputs=(_IMAGE,),
+    outputs=(_EMBEDDING,),
+    max_batch_size=CLIP_MAX_BATCH,
+    response_cache=True,
+    why=_WHY_CACHE,
+    steps=(
+        EnsembleStep("clip_preprocess", {"image": "image"}, {"pixel_values": "pixel_values"}),
+        EnsembleStep("clip_image", {"pixel_values": "pixel_values"}, {"embedding": "embedding"}),
+    ),
+)
+
+CATALOG: tuple[ServedModel, ...] = (
+    _CLIP_TOKENIZE,
+    _CLIP_PREPROCESS,
+    _CLIP_TEXT,
+    _CLIP_IMAGE,
+    _CLIP_TEXT_STRING,
+    _CLIP_IMAGE_BYTES,
+)
+
+
+def served_model(name: str) -> ServedModel:
+    return next(model for model in CATALOG if model.name == name)

@@ -1,0 +1,1 @@
+"""The `triptych` console command."""

@@ -1,0 +1,34 @@
+"""`triptych export FAMILY`: a family of weights becomes Triton models. Heavy imports wait until it runs."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from modelcore.family import read_family
+
+PROJECT = Path(__file__).resolve().parents[2]
+HELP = "turn a family's weights into Triton models, each checked against its source"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("family", nargs="?", default="demo", help="a folder of families/ (default: demo)")
+    parser.add_argument(
+        "--to",
+        type=Path,
+        default=PROJECT / "model_repository",
+        metavar="DIR",
+        help="the model repository to write into (default: the project's own)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    family = read_family(PROJECT / "families" / arguments.family)
+    # torch and transformers take seconds to import; a wrong family name should not.
+    from export.clip import export_clip
+
+    started = time.monotonic()
+    for event in export_clip(family.part("clip"), arguments.to, family.licence):
+        sys.stdout.write(f"[{time.monotonic() - started:6.1f} s] {family.name} {event.model}: {event.stage}\n")
+        sys.stdout.flush()
+    return 0
