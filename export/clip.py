@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from transformers import CLIPModel, CLIPTokenizer
+from transformers.utils import logging as transformers_logging
 
 from export import manifest
 from export.graph import OPSET, GraphInput, GraphOutput, export_graph
@@ -76,6 +77,7 @@ def _made_files(model: str) -> list[str]:
 
 
 def _load(source: Path) -> CLIPModel:
+    transformers_logging.disable_progress_bar()  # its bar would break into ours
     try:
         return CLIPModel.from_pretrained(source, local_files_only=True, use_safetensors=True, dtype=torch.float32)
     except (OSError, ValueError) as error:

@@ -11,6 +11,9 @@ from modelcore.errors import InvalidInput, TooLarge, UnsupportedFormat
 
 READABLE_FORMATS = ("PNG", "JPEG", "WEBP")
 
+# Pillow says "broken" in many ways: truncated data, bad checksums, bad chunks, nonsense EXIF.
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error)
+
 # Pillow's own guard warns at 89 megapixels and raises at twice that; ours is stricter and names the limit.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -51,8 +54,7 @@ def decode(data: bytes, limits: PictureLimits) -> Image.Image:
         with _open(data) as picture:
             picture.load()
             return _to_rgb(ImageOps.exif_transpose(picture))
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        # Pillow says "broken" in many ways: truncated data, bad checksums, bad chunks, nonsense EXIF.
+    except _DAMAGE as error:
         raise InvalidInput("the picture is damaged and cannot be decoded", field="image") from error
 
 
@@ -67,10 +69,16 @@ def _open(data: bytes) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return Image.open(io.BytesIO(data), formats=READABLE_FORMATS)
-    except UnidentifiedImageError as error:
+    except (UnidentifiedImageError, *_DAMAGE) as error:
+        if _looks_readable(data):
+            raise InvalidInput("the picture's header is damaged", field="image") from error
         raise UnsupportedFormat("the picture must be PNG, JPEG or WebP", field="image") from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        raise InvalidInput("the picture's header is damaged", field="image") from error
+
+
+def _looks_readable(data: bytes) -> bool:
+    """By its first bytes; Pillow does not tell a broken PNG from something else altogether."""
+    webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+    return webp or data.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"))
 
 
 def _check_size(header: PictureHeader, limits: PictureLimits) -> None:

@@ -28,7 +28,7 @@ def render(model: ServedModel, profile: Profile = "default") -> str:
         *_instances(model, profile),
         *_accelerators(model, profile),
         *_response_cache(model),
-        *(f"parameters {_pair(key, value)}" for key, value in model.parameters.items()),
+        *(_parameter(key, value) for key, value in model.parameters.items()),
         *_ensemble(model.steps),
     ]
     return "\n".join(lines) + "\n"
@@ -107,6 +107,10 @@ def _ensemble(steps: tuple[EnsembleStep, ...]) -> Iterator[str]:
 def _because(model: ServedModel, subject: str) -> Iterator[str]:
     if subject in model.why:
         yield f"# {model.why[subject]}"
+
+
+def _parameter(key: str, value: str) -> str:
+    return f"parameters {{ key: {_quoted(key)} value: {{ string_value: {_quoted(value)} }} }}"
 
 
 def _pair(key: str, value: str) -> str:

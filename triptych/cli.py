@@ -7,8 +7,6 @@ from pathlib import Path
 
 from modelcore.errors import SetupProblem
 
-PROJECT = Path(__file__).resolve().parent.parent
-
 
 def main(argv: list[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from modelcore.family import read_family
+from triptych.project import FAMILIES, MODEL_REPOSITORY
 
-PROJECT = Path(__file__).resolve().parents[2]
 HELP = "turn a family's weights into Triton models, each checked against its source"
 
 
@@ -16,14 +16,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to",
         type=Path,
-        default=PROJECT / "model_repository",
+        default=MODEL_REPOSITORY,
         metavar="DIR",
         help="the model repository to write into (default: the project's own)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    family = read_family(PROJECT / "families" / arguments.family)
+    family = read_family(FAMILIES / arguments.family)
     # torch and transformers take seconds to import; a wrong family name should not.
     from export.clip import export_clip
 

@@ -1,0 +1,89 @@
+"""Export and preprocessing against transformers itself, on a small random CLIP written in the hub's layout."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
+
+from export import manifest
+from export.clip import export_clip
+from export.parity import open_session
+from modelcore.errors import SetupProblem
+from modelcore.text.tokenizing import ClipTokenizer
+from modelcore.vision.clip import ClipPreprocessing, preprocess
+from tests.small_families import CONTEXT, write_random_clip
+
+TEXTS = ["a large red circle", "TWO  green stars,\nleft of", "", "éà 漢字 🙂", "a " * 40]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_random_clip(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture(scope="module")
+def repository(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("repository")
+    for _ in export_clip(source, folder, "Apache-2.0"):
+        pass
+    return folder
+
+
+def test_token_ids_are_those_of_transformers(source: Path, repository: Path) -> None:
+    reference = CLIPTokenizer.from_pretrained(source)
+    wanted = reference(TEXTS, padding="max_length", truncation=True, max_length=CONTEXT, return_tensors="np")
+    assert (ClipTokenizer.load(repository / "clip_tokenize" / "1").encode(TEXTS).input_ids == wanted["input_ids"]).all()
+
+
+def test_only_a_text_over_the_context_is_told_as_truncated(repository: Path) -> None:
+    tokens = ClipTokenizer.load(repository / "clip_tokenize" / "1").encode(["a", "a " * 40])
+    assert tokens.truncated.tolist() == [[False], [True]]
+    assert tokens.token_count.tolist() == [[3], [CONTEXT]]
+
+
+@pytest.mark.parametrize("size", [(32, 32), (100, 37), (37, 101), (640, 33), (33, 33), (7, 5)])
+def test_preprocessing_is_that_of_transformers(source: Path, repository: Path, size: tuple[int, int]) -> None:
+    picture = Image.effect_noise(size, 80).convert("RGB")
+    wanted = CLIPImageProcessorPil.from_pretrained(source)(picture, return_tensors="np")["pixel_values"][0]
+    got = preprocess(picture, ClipPreprocessing.load(repository / "clip_preprocess" / "1"))
+    assert np.abs(got - wanted).max() < 1e-6
+
+
+def test_the_text_graph_answers_like_the_source_at_untraced_shapes(source: Path, repository: Path) -> None:
+    ids = ClipTokenizer.load(repository / "clip_tokenize" / "1").encode(TEXTS).input_ids
+    with torch.inference_mode():
+        features = CLIPModel.from_pretrained(source).get_text_features(torch.from_numpy(ids)).pooler_output
+    wanted = torch.nn.functional.normalize(features).numpy()
+    (got,) = open_session(repository / "clip_text" / "1" / "model.onnx").run(None, {"input_ids": ids})
+    assert np.abs(got - wanted).max() < 1e-5
+
+
+@pytest.mark.parametrize("model", ["clip_text", "clip_image"])
+def test_sizes_that_are_open_in_the_config_are_open_in_the_session(repository: Path, model: str) -> None:
+    session = open_session(repository / model / "1" / "model.onnx")
+    assert session.get_outputs()[0].shape == ["batch", "size"]
+    assert all(isinstance(dim, str) or dim == 3 for dim in session.get_inputs()[0].shape)
+
+
+def test_a_second_export_finds_everything_up_to_date(source: Path, repository: Path) -> None:
+    assert {event.stage for event in export_clip(source, repository, "Apache-2.0")} == {"up to date"}
+
+
+def test_a_changed_file_is_exported_again(source: Path, repository: Path) -> None:
+    (repository / "clip_preprocess" / "1" / "preprocess.json").write_text("{}")
+    stages = {event.model: event.stage for event in export_clip(source, repository, "Apache-2.0")}
+    assert (stages["clip_preprocess"], stages["clip_text"]) == ("done", "up to date")
+
+
+def test_the_manifest_records_source_and_error(repository: Path) -> None:
+    text = (repository / "clip_text" / "1" / manifest.MANIFEST_FILE).read_text()
+    assert '"model.safetensors"' in text
+    assert '"batch 5, length 7"' in text
+
+
+def test_a_folder_without_weights_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(SetupProblem, match="holds no readable CLIP"):
+        list(export_clip(tmp_path, tmp_path / "to", ""))

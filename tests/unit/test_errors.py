@@ -1,0 +1,37 @@
+import pytest
+
+from modelcore import errors
+from modelcore.errors import InternalFault, InvalidInput, TooLarge, from_wire, to_wire
+
+
+@pytest.mark.parametrize("kind", errors.ERRORS_ON_THE_WIRE)
+def test_an_error_survives_the_wire(kind: type[errors.TriptychError]) -> None:
+    sent = kind("steps must be between 1 and 100: 0", field="steps")
+    received = from_wire(to_wire(sent))
+    assert (type(received), received and received.detail, received and received.field) == (kind, sent.detail, "steps")
+
+
+def test_an_error_without_a_field_survives_the_wire() -> None:
+    received = from_wire(to_wire(TooLarge("too big")))
+    assert isinstance(received, TooLarge)
+    assert received.field == ""
+
+
+def test_the_prefix_of_an_ensemble_is_taken_off() -> None:
+    received = from_wire("in ensemble 'clip_image_bytes', the picture is empty: 0 bytes [invalid_input image]")
+    assert isinstance(received, InvalidInput)
+    assert received.detail == "the picture is empty: 0 bytes"
+
+
+@pytest.mark.parametrize("message", ["Stub process 'a' is not healthy.", "x [unknown_code]", "", "[invalid_input]"])
+def test_a_foreign_message_is_not_mistaken_for_ours(message: str) -> None:
+    assert from_wire(message) is None
+
+
+def test_an_internal_fault_is_told_apart_on_the_wire() -> None:
+    assert isinstance(from_wire(to_wire(InternalFault("internal fault 1"))), InternalFault)
+
+
+def test_every_code_is_used_once() -> None:
+    codes = [kind.code for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "code")]
+    assert len(codes) == len(set(codes))

@@ -1,0 +1,35 @@
+"""`triptych doctor`: everything that would keep `triptych up` from working, and what to do about it."""
+
+import argparse
+import sys
+
+from embedded import preflight
+from embedded.binary import find_binary
+from embedded.options import TritonOptions
+from modelcore.catalog import CATALOG
+from triptych.instance import Instance
+from triptych.project import MODEL_REPOSITORY
+
+HELP = "look for what would keep Triptych from running on this machine, and say what to do"
+NOT_EXPORTED = "model {} has no network yet: `triptych export demo` makes it"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """It takes none: it looks at everything."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    running = Instance().running_pid()
+    # A running Triptych holds its own ports, and rightly so.
+    options = TritonOptions(repositories=(MODEL_REPOSITORY,))
+    found = [*preflight.problems(options, find_binary(), with_ports=running is None), *not_exported()]
+    sys.stdout.writelines(f"✗ {problem}\n" for problem in found)
+    state = f"Triptych runs as process {running}" if running else "Triptych does not run"
+    verdict = f"{len(found)} to mend" if found else "nothing to mend"
+    sys.stdout.write(f"{'✗' if found else '✓'} {verdict}; {state}\n")
+    return 1 if found else 0
+
+
+def not_exported() -> list[str]:
+    networks = (model.name for model in CATALOG if model.backend == "onnxruntime")
+    return [NOT_EXPORTED.format(name) for name in networks if not list(MODEL_REPOSITORY.glob(f"{name}/*/model.onnx"))]

@@ -1,0 +1,21 @@
+"""`triptych down`: stop what `triptych up` started from this clone."""
+
+import argparse
+import sys
+
+from triptych.instance import Instance
+
+HELP = "stop the Triptych that runs from this clone"
+TIMEOUT_S = 60.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--timeout", type=float, default=TIMEOUT_S, metavar="SECONDS", help="wait this long (default: %(default)s)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    stopped = Instance().stop_running(arguments.timeout)
+    sys.stdout.write("stopped\n" if stopped else "nothing runs from this clone\n")
+    return 0
