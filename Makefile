@@ -10,7 +10,7 @@ setup:  ## everything `make run` needs: Python packages, Triton, the demo family
 	@tools/setup.sh run
 
 run: setup  ## serve on 127.0.0.1 until Ctrl-C
-	@$(PYTHON) -m triptych up
+	@$(PYTHON) -m triptych up $(ARGS)
 
 test-setup:
 	@tools/setup.sh test

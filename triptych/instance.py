@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from modelcore.errors import SetupProblem
-from triptych.project import STATE
 
 
 class Instance:
-    def __init__(self, folder: Path = STATE) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.triton_log = folder / "triton.log"
         self.rest_log = folder / "app.log"
@@ -58,7 +57,9 @@ class Instance:
         try:
             signal.pidfd_send_signal(ended, signal.SIGTERM)
             if not select.select([ended], [], [], timeout_s)[0]:
-                raise SetupProblem(f"process {pid} has not ended after {timeout_s:.0f} s; its logs are in {self.folder}")
+                raise SetupProblem(
+                    f"process {pid} has not ended after {timeout_s:.0f} s; its logs are in {self.folder}"
+                )
         finally:
             os.close(ended)
         return True

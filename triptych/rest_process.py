@@ -67,6 +67,7 @@ class RestProcess:
         while not self._stopping.is_set():
             started = time.monotonic()
             self._process = self._spawn()
+            self._tell_when_back()
             status = self._process.wait()
             if self._stopping.is_set():
                 return
@@ -77,6 +78,13 @@ class RestProcess:
             log.warning("the REST service ended with status %d; starting it again in %.1f s", status, pause_s)
             self._stopping.wait(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _tell_when_back(self) -> None:
+        while self._was_ready and self._process is not None and self._process.poll() is None:
+            if self._not_ready_because() is None:
+                log.warning("the REST service is back")
+                return
+            self._stopping.wait(_POLL_S)
 
     def _spawn(self) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(

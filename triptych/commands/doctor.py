@@ -8,7 +8,7 @@ from embedded.binary import find_binary
 from embedded.options import TritonOptions
 from modelcore.catalog import CATALOG
 from triptych.instance import Instance
-from triptych.project import MODEL_REPOSITORY
+from triptych.project import MODEL_REPOSITORY, STATE
 
 HELP = "look for what would keep Triptych from running on this machine, and say what to do"
 NOT_EXPORTED = "model {} has no network yet: `triptych export demo` makes it"
@@ -19,10 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    running = Instance().running_pid()
-    # A running Triptych holds its own ports, and rightly so.
+    running = Instance(STATE).running_pid()
     options = TritonOptions(repositories=(MODEL_REPOSITORY,))
-    found = [*preflight.problems(options, find_binary(), with_ports=running is None), *not_exported()]
+    # A running Triptych holds its own ports, and rightly so.
+    look = preflight.problems if running is None else preflight.machine_problems
+    found = [*look(options, find_binary()), *not_exported()]
     sys.stdout.writelines(f"✗ {problem}\n" for problem in found)
     state = f"Triptych runs as process {running}" if running else "Triptych does not run"
     verdict = f"{len(found)} to mend" if found else "nothing to mend"

@@ -16,9 +16,7 @@ _PARTS = ("tokenizer", "clip", "vae")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("family", choices=["demo"], help="the family to train")
     parser.add_argument("part", nargs="?", choices=_PARTS, help="only this part (default: all)")
-    parser.add_argument(
-        "--check", action="store_true", help="train nothing; measure the weights that are there"
-    )
+    parser.add_argument("--check", action="store_true", help="train nothing; measure the weights that are there")
     parser.add_argument(
         "--resume",
         action=argparse.BooleanOptionalAction,
@@ -28,9 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="of weights and data (default: 1)")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
     parser.add_argument("--runs", type=Path, metavar="DIR", help="for checkpoints (default: runs/)")
-    parser.add_argument(
-        "--to", type=Path, metavar="DIR", help="for the weights (default: families/demo/)"
-    )
+    parser.add_argument("--to", type=Path, metavar="DIR", help="for the weights (default: families/demo/)")
 
 
 def run(arguments: argparse.Namespace) -> int:

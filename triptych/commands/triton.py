@@ -14,6 +14,10 @@ from embedded.supervisor import Supervisor
 from modelcore.errors import SetupProblem
 
 HELP = "serve any repository of python and onnxruntime models with the real Triton, without Docker"
+_EXPOSED = (
+    "Warning: Triton asks nobody for a password, this version (2.51) has known holes, and anyone "
+    "who reaches {address} can run, load and unload models"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     options = options_from(arguments)
     binary = find_binary()
     _refuse(preflight.problems(options, binary))
+    if options.address != LOOPBACK:
+        _say(_EXPOSED.format(address=options.address))
     install_binary(binary, _say)
     _stop_on(signal.SIGTERM)
     server = TritonServer(options, arguments.log, binary)

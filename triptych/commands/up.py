@@ -5,6 +5,7 @@ import logging
 import signal
 import sys
 import time
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -16,7 +17,7 @@ from embedded.supervisor import Supervisor
 from modelcore.errors import SetupProblem
 from orchestrator.settings import PREFIX, Settings
 from triptych.instance import Instance
-from triptych.project import MODEL_REPOSITORY
+from triptych.project import MODEL_REPOSITORY, STATE
 from triptych.rest_process import RestProcess
 
 HELP = "start Triton and the REST service on this machine and watch over both; Ctrl-C stops them"
@@ -29,13 +30,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--triton-http-port", type=int, default=8000, metavar="PORT", help="default: %(default)s")
     parser.add_argument("--triton-grpc-port", type=int, default=8001, metavar="PORT", help="default: %(default)s")
     parser.add_argument("--triton-metrics-port", type=int, default=8002, metavar="PORT", help="default: %(default)s")
-    parser.add_argument("--profile", default="", metavar="NAME", help="model configurations to use; `gpu` on a GPU host")
+    parser.add_argument(
+        "--state",
+        type=Path,
+        default=STATE,
+        metavar="DIR",
+        help="for logs, lock and control socket (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--profile", default="", metavar="NAME", help="model configurations to use; `gpu` on a GPU host"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
     settings = read_settings(arguments)
-    instance = Instance()
+    instance = Instance(arguments.state)
     with instance.claim():
         server = TritonServer(triton_options(arguments), instance.triton_log)
         rest = RestProcess(settings.host, settings.port, rest_environment(settings, instance))
@@ -87,7 +97,8 @@ def rest_environment(settings: Settings, instance: Instance) -> dict[str, str]:
 
 
 def problems(options: TritonOptions, settings: Settings) -> list[str]:
-    return preflight.problems(options, find_binary()) + preflight.port_problems("REST", settings.host, settings.port)
+    rest = preflight.port_problems(settings.host, {"REST": settings.port})
+    return [*preflight.problems(options, find_binary()), *rest]
 
 
 def refuse(found: list[str]) -> None:

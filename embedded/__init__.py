@@ -1,0 +1,1 @@
+"""The real Triton without Docker: find the binary, lay out its backends, start it, watch it, stop it."""

@@ -1,0 +1,53 @@
+"""Routes that read JSON strictly, before FastAPI sees it."""
+
+import email.message
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import params
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from modelcore.errors import UnsupportedFormat
+from orchestrator.edge.strict_json import parse_strict_json
+from orchestrator.errors import shortened
+
+_Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class StrictJsonRoute(APIRoute):
+    """Give it to a router as `route_class`. Routes without a body, or with a form, are left alone."""
+
+    def get_route_handler(self) -> _Handler:
+        handle = super().get_route_handler()
+        if self.body_field is None or isinstance(self.body_field.field_info, params.Form):
+            return handle
+
+        async def read_then_handle(request: Request) -> Response:
+            strict = _ParsedRequest(request.scope, request.receive)
+            await strict.parse()
+            return await handle(strict)
+
+        return read_then_handle
+
+
+class _ParsedRequest(Request):
+    """FastAPI turns every error inside `json()` into its own 400, so the work is done before it asks."""
+
+    async def parse(self) -> None:
+        body = await self.body()
+        if body:
+            _check_content_type(self.headers.get("content-type", ""))
+            self._document = parse_strict_json(body)
+
+    async def json(self) -> Any:
+        return self._document
+
+
+def _check_content_type(value: str) -> None:
+    header = email.message.Message()
+    header["content-type"] = value or "none/none"
+    charset = header.get_content_charset("utf-8")
+    if header.get_content_type() != "application/json" or charset not in ("utf-8", "us-ascii"):
+        raise UnsupportedFormat(f"the body must be application/json in UTF-8: {shortened(value)!r}")

@@ -1,0 +1,70 @@
+"""Errors as HTTP answers: problem+json, and under /v1 OpenAI's shape. The table itself is in orchestrator.errors."""
+
+from http import HTTPStatus
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from modelcore.errors import TriptychError
+from orchestrator.context import current_request
+from orchestrator.edge.field_paths import field_path
+from orchestrator.errors import FieldProblem, Problem, as_openai_json, as_problem_json, problem_of, shortened
+
+_CODES = {400: "malformed", 404: "not_found", 405: "method_not_allowed"}
+_DETAILS = {
+    404: "There is nothing at this address.",
+    405: "This address does not take this method; the Allow header names those it takes.",
+}
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(TriptychError, _on_domain_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+
+
+def problem_response(path: str, problem: Problem) -> JSONResponse:
+    request_id = current_request.get().request_id
+    if _speaks_openai(path):
+        body, media_type = as_openai_json(problem, request_id), "application/json"
+    else:
+        body, media_type = as_problem_json(problem, request_id), "application/problem+json"
+    return JSONResponse(body, problem.status, dict(problem.headers), media_type)
+
+
+def _speaks_openai(path: str) -> bool:
+    return path.removeprefix("/api").startswith("/v1/")
+
+
+async def _on_domain_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, TriptychError)
+    return problem_response(request.url.path, problem_of(error))
+
+
+async def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    fields = tuple(
+        # The first part of a location says where: body, query, path or header.
+        FieldProblem(shortened(field_path(item["loc"][1:])) or "body", shortened(item["msg"]))
+        for item in error.errors()
+    )
+    detail = "; ".join(f"{item.field}: {item.message}" for item in fields[:3])
+    problem = Problem(422, "The request is not acceptable", "invalid_input", detail, fields)
+    return problem_response(request.url.path, problem)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
+    """What the framework says by itself: no such route, no such method."""
+    assert isinstance(error, HTTPException)
+    phrase = HTTPStatus(error.status_code).phrase
+    problem = Problem(
+        status=error.status_code,
+        title=phrase,
+        code=_CODES.get(error.status_code, phrase.lower().replace(" ", "_")),
+        detail=_DETAILS.get(error.status_code, phrase),
+        headers=dict(error.headers or {}),
+    )
+    return problem_response(request.url.path, problem)

@@ -1,0 +1,1 @@
+"""Words and pictures to vectors, in the shape of OpenAI's endpoint."""

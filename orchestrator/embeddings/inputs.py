@@ -1,0 +1,109 @@
+"""What may be embedded, from JSON to bytes. Refuses with the place of the wrong item; knows no server."""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from modelcore.errors import InvalidInput, NotSupported, TriptychError
+from modelcore.images import PictureLimits, check_header
+from orchestrator.limits import EMBEDDING_INPUTS, TEXT_BYTES, TEXT_CHARACTERS
+
+_DATA_URL = re.compile(r"data:image/[a-z0-9.+-]{1,32};base64,")
+_LIMITS = PictureLimits()
+
+
+@dataclass(frozen=True)
+class TextInput:
+    utf8: bytes
+
+
+@dataclass(frozen=True)
+class PictureInput:
+    encoded: bytes
+
+
+Input = TextInput | PictureInput
+
+_TEXT_SCHEMA = {"type": "string", "minLength": 1, "maxLength": TEXT_CHARACTERS.maximum}
+_PICTURE_SCHEMA = {"type": "string", "description": "data:image/...;base64,... of a PNG, JPEG or WebP picture"}
+_ITEM_SCHEMA = {
+    "anyOf": [
+        _TEXT_SCHEMA,
+        *(
+            {
+                "type": "object",
+                "properties": {name: schema},
+                "required": [name],
+                "additionalProperties": False,
+            }
+            for name, schema in (("text", _TEXT_SCHEMA), ("image", _PICTURE_SCHEMA))
+        ),
+    ]
+}
+INPUT_SCHEMA: dict[str, Any] = {
+    "description": f"One text, or up to {EMBEDDING_INPUTS.maximum} texts and pictures. A text has at most "
+    f"{TEXT_CHARACTERS.maximum} characters and {TEXT_BYTES.maximum} bytes.",
+    "anyOf": [
+        _TEXT_SCHEMA,
+        {
+            "type": "array",
+            "items": _ITEM_SCHEMA,
+            "minItems": EMBEDDING_INPUTS.minimum,
+            "maxItems": EMBEDDING_INPUTS.maximum,
+        },
+    ],
+}
+
+
+def parse_inputs(value: Any) -> tuple[Input, ...]:
+    if isinstance(value, str):
+        return (_text(value, "input"),)
+    if not isinstance(value, list):
+        raise InvalidInput("input must be a text or a list", field="input")
+    _refuse_tokens(value)
+    EMBEDDING_INPUTS.check(len(value), field="input")
+    return tuple(_item(item, f"input[{position}]") for position, item in enumerate(value))
+
+
+def _refuse_tokens(items: list[Any]) -> None:
+    flat = [part for item in items for part in (item if isinstance(item, list) else [item])]
+    if flat and all(type(part) is int for part in flat):
+        raise NotSupported("token arrays are not supported: send texts", field="input")
+
+
+def _item(item: Any, field: str) -> Input:
+    match item:
+        case str():
+            return _text(item, field)
+        case {"text": text, **rest} if not rest:
+            return _text(text, f"{field}.text")
+        case {"image": url, **rest} if not rest:
+            return _picture(url, f"{field}.image")
+    raise InvalidInput(f'{field} must be a text, {{"text": ...}} or {{"image": ...}}', field=field)
+
+
+def _text(text: Any, field: str) -> TextInput:
+    if not isinstance(text, str):
+        raise InvalidInput(f"{field} must be a text", field=field)
+    TEXT_CHARACTERS.check(len(text), field=field)
+    utf8 = text.encode()
+    TEXT_BYTES.check(len(utf8), field=field)
+    return TextInput(utf8)
+
+
+def _picture(url: Any, field: str) -> PictureInput:
+    header = _DATA_URL.match(url) if isinstance(url, str) else None
+    if header is None:
+        # Nothing is ever fetched from an address in a request.
+        raise InvalidInput(f"{field} must be a data URL: data:image/png;base64,...", field=field)
+    try:
+        encoded = base64.b64decode(url[header.end() :], validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidInput(f"{field} is not base64", field=field) from None
+    try:
+        check_header(encoded, _LIMITS)
+    except TriptychError as error:
+        raise type(error)(error.detail, field=field) from None
+    return PictureInput(encoded)

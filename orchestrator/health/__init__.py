@@ -1,0 +1,1 @@
+"""Asking whether the service works, and reading its metrics."""

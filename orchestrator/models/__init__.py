@@ -1,0 +1,1 @@
+"""What is served: every model with its tensors."""

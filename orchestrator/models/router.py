@@ -1,0 +1,45 @@
+"""GET /model/info."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from modelcore.contract import Tensor
+from orchestrator.dependencies import models_service
+from orchestrator.models.schemas import ModelInfo, ModelsInfo, TensorInfo
+from orchestrator.models.service import Models, ServedNow
+from orchestrator.schemas import problem_responses
+
+router = APIRouter(tags=["Models"])
+
+
+@router.get("/model/info", responses=problem_responses(503))
+async def describe_models(
+    service: Annotated[Models, Depends(models_service)],
+) -> ModelsInfo:
+    """Every served model with its versions and tensors. Dims leave out the batch; -1 is any size."""
+    models = [_model(served) for served in await service.served()]
+    return ModelsInfo(family=service.family, models=models)
+
+
+def _model(served: ServedNow) -> ModelInfo:
+    model = served.model
+    return ModelInfo(
+        name=model.name,
+        about=model.about,
+        backend=model.backend,
+        versions=list(served.versions),
+        max_batch_size=model.max_batch_size,
+        inputs=[_tensor(tensor) for tensor in model.inputs],
+        outputs=[_tensor(tensor) for tensor in model.outputs],
+    )
+
+
+def _tensor(tensor: Tensor) -> TensorInfo:
+    return TensorInfo(
+        name=tensor.name,
+        data_type=tensor.data_type,
+        dims=list(tensor.dims),
+        optional=tensor.optional,
+        about=tensor.about,
+    )

@@ -1,0 +1,200 @@
+"""Every setting, its default and its reason. The only module that reads the environment.
+
+python -m orchestrator.settings --write    writes docs/settings.md
+python -m orchestrator.settings --check    fails when docs/settings.md has drifted
+"""
+
+import argparse
+import ipaddress
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "TRIPTYCH_"
+SETTINGS_PAGE = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
+_MIB = 1024 * 1024
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
+
+
+def _split_at_commas(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _only_plain_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"not an origin such as https://example.org: {origin!r}; '*' is not allowed")
+    return origins
+
+
+Origins = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    BeforeValidator(_split_at_commas),
+    AfterValidator(_only_plain_origins),
+]
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True)
+
+    host: str = Field(default="127.0.0.1", description="The address to listen on.")
+    port: int = Field(default=8080, ge=0, le=65535, description="The port to listen on; 0 takes any free one.")
+    allow_unauthenticated_network: bool = Field(
+        default=False,
+        description="Listen on an address that others can reach although no API keys exist. "
+        "Without it only a loopback address is accepted. Meant for a container on a private network.",
+    )
+    cors_origins: Origins = Field(
+        default=(),
+        description="Web origins, split by commas, whose pages may call this API. There is no wildcard.",
+    )
+    body_limit_bytes: PositiveInt = Field(
+        default=12 * _MIB,
+        description="The largest request body; a larger one is answered 413 before it is read.",
+    )
+    shutdown_grace_s: PositiveInt = Field(
+        default=10,
+        description="How long requests in flight may still take once the server is told to stop.",
+    )
+
+    family: str = Field(
+        default="demo",
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$",
+        description="The family whose networks are served; also accepted as the name of the model.",
+    )
+    triton_address: str = Field(default="127.0.0.1:8001", description="Triton's gRPC address, host:port.")
+    triton_keepalive_s: PositiveInt = Field(
+        default=310,
+        description="Seconds between keepalive pings. Triton closes a connection that is pinged more often than "
+        "its --grpc-http2-min-recv-ping-interval-without-data, by default 300 s.",
+    )
+    embeddings_deadline_s: PositiveFloat = Field(
+        default=10.0, description="How long one embeddings request may take before it is answered 503."
+    )
+    health_deadline_s: PositiveFloat = Field(
+        default=2.0,
+        description="How long Triton may take to answer a question about its health or its models.",
+    )
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="The least level logged."
+    )
+    log_folder: Path | None = Field(
+        default=None,
+        description="A folder for app.log, beside standard output. Without it there is no file.",
+    )
+    log_file_bytes: PositiveInt = Field(default=10 * _MIB, description="app.log is rotated at this size.")
+    log_file_count: PositiveInt = Field(default=5, description="How many rotated log files are kept.")
+
+    watchdog_interval_s: PositiveFloat = Field(
+        default=2.0, description="The pause between two rounds of probes while all is well."
+    )
+    watchdog_probe_deadline_s: PositiveFloat = Field(
+        default=4.0,
+        description="How long one step of a probe may take before its model is looked at closely.",
+    )
+    watchdog_hung_after_s: PositiveFloat = Field(
+        default=7.0,
+        description="A model that owes answers and has given none for this long is hung. Three times the model's own "
+        "slowest batch counts instead where that is longer.",
+    )
+    watchdog_load_deadline_s: PositiveFloat = Field(
+        default=120.0, description="How long Triton may take to load a model again."
+    )
+    watchdog_retry_pause_s: PositiveFloat = Field(
+        default=10.0, description="The pause before a model that Triton refused to load is tried again."
+    )
+    watchdog_restart_after: PositiveInt = Field(
+        default=2, description="After this many repairs of one model in vain, Triton itself is restarted."
+    )
+    watchdog_restart_pause_s: PositiveFloat = Field(
+        default=60.0, description="The least time between two restarts of Triton."
+    )
+    supervisor_socket: Path | None = Field(
+        default=None,
+        description="The Unix socket of Triton's supervisor, which can kill a stub and restart Triton. "
+        "Without it the watchdog can only load models again.",
+    )
+
+    @model_validator(mode="after")
+    def _refuse_an_open_door(self) -> Self:
+        if not self.allow_unauthenticated_network and not _is_loopback(self.host):
+            raise ValueError(
+                f"refusing to listen on {self.host}: others could reach it and there are no API keys. "
+                f"Use 127.0.0.1, or set {PREFIX}ALLOW_UNAUTHENTICATED_NETWORK=true on a private network"
+            )
+        return self
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def render_page() -> str:
+    """docs/settings.md, from the fields above."""
+    return "\n".join(
+        [
+            "# Settings of the orchestrator",
+            "",
+            "Generated from `orchestrator/settings.py` by `python -m orchestrator.settings --write`. Do not edit.",
+            "All of them are environment variables.",
+            "",
+            "| variable | default | what it is |",
+            "| --- | --- | --- |",
+            *(_row(name, field) for name, field in Settings.model_fields.items()),
+            "",
+        ]
+    )
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    return f"| `{PREFIX}{name.upper()}` | {_shown(field.default)} | {field.description} |"
+
+
+def _shown(default: object) -> str:
+    if default is None or default == ():
+        return "none"
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
+def _complaints() -> Iterator[str]:
+    if not SETTINGS_PAGE.is_file() or SETTINGS_PAGE.read_text(encoding="utf-8") != render_page():
+        yield "docs/settings.md differs from orchestrator/settings.py; run it with --write\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m orchestrator.settings")
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument("--write", action="store_true", help="write docs/settings.md")
+    action.add_argument("--check", action="store_true", help="exit 1 when docs/settings.md has drifted")
+    if parser.parse_args().write:
+        SETTINGS_PAGE.write_text(render_page(), encoding="utf-8")
+        return 0
+    complaints = list(_complaints())
+    sys.stderr.writelines(complaints)
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

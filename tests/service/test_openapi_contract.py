@@ -1,0 +1,103 @@
+"""Generated requests against a real server: whatever comes in, no 5xx, and every answer is as the OpenAPI says."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+import uvicorn
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi import checks
+
+from orchestrator.app import create_app
+from orchestrator.settings import Settings
+from tests.service.fake_triton import running_fake_triton
+
+SEEDED = settings(
+    max_examples=40, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+)
+
+
+class _Server(threading.Thread):
+    """uvicorn and the fake Triton on an event loop of their own, since schemathesis is not async."""
+
+    def __init__(self) -> None:
+        super().__init__(name="server")
+        self.address = ""
+        self.started = threading.Event()
+
+    def run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        async with running_fake_triton() as fake:
+            app = create_app(Settings(triton_address=fake.address))
+            config = uvicorn.Config(app, port=0, http="h11", ws="none", log_config=None, access_log=False)
+            self._uvicorn = uvicorn.Server(config)
+            serving = asyncio.create_task(self._uvicorn.serve())
+            while not self._uvicorn.started:
+                await asyncio.sleep(0)
+            host, port = self._uvicorn.servers[0].sockets[0].getsockname()
+            self.address = f"http://{host}:{port}"
+            self.started.set()
+            await serving
+
+    def stop(self) -> None:
+        self._uvicorn.should_exit = True
+        self.join()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    server = _Server()
+    server.start()
+    assert server.started.wait(timeout=20)
+    yield server.address
+    server.stop()
+
+
+schema = schemathesis.openapi.from_dict(create_app(Settings()).openapi())
+
+
+@schema.parametrize()
+@SEEDED
+def test_every_answer_is_as_the_description_says(case: Any, address: str) -> None:
+    case.call_and_validate(
+        base_url=address,
+        checks=[
+            not_a_server_error,
+            checks.status_code_conformance,
+            checks.content_type_conformance,
+            checks.response_headers_conformance,
+            checks.response_schema_conformance,
+            checks.negative_data_rejection,
+            checks.unsupported_method,
+        ],
+    )
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+HOSTILE_BODIES = st.one_of(
+    st.binary(max_size=64),
+    ANY_JSON.map(lambda value: json.dumps(value).encode()),
+    ANY_JSON.map(lambda value: json.dumps({"input": value}).encode()),
+    ANY_JSON.map(lambda value: json.dumps({"input": [value, {"image": value}, {"text": value}]}).encode()),
+    st.binary(max_size=40).map(lambda raw: b'{"input": "' + raw + b'"}'),
+)
+
+
+@SEEDED
+@given(body=HOSTILE_BODIES)
+def test_no_body_gets_a_500(address: str, body: bytes) -> None:
+    answer = httpx.post(f"{address}/v1/embeddings", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code in {200, 400, 415, 422}

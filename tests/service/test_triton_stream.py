@@ -1,0 +1,60 @@
+"""Streams of decoupled models: order, errors with a status, and cancelling."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+import numpy as np
+import pytest
+
+from modelcore.errors import Overloaded
+from orchestrator.tensors import Arrays
+from orchestrator.triton import Triton, open_channel
+from tests.service.fake_triton import FakeTriton, hangs, refuses
+
+FOREVER = 1_000_000
+
+
+@pytest.fixture
+async def triton(fake: FakeTriton) -> AsyncIterator[Triton]:
+    async with open_channel(fake.address, keepalive_s=310) as channel:
+        yield Triton(channel, models=())
+
+
+def count_to(number: int) -> Arrays:
+    return {"count": np.array([number], np.int64)}
+
+
+async def test_answers_come_in_order_and_end_with_the_final_one(triton: Triton) -> None:
+    async with triton.stream("counter", count_to(3), deadline_s=5) as answers:
+        numbers = [int(answer["number"][0]) async for answer in answers]
+    assert numbers == [0, 1, 2]
+
+
+async def test_leaving_early_cancels_upstream(triton: Triton, fake: FakeTriton) -> None:
+    async with triton.stream("counter", count_to(FOREVER), deadline_s=5) as answers:
+        await anext(answers)
+    await asyncio.wait_for(fake.stream_ended.wait(), timeout=5)
+
+
+async def test_a_cancelled_task_cancels_upstream(triton: Triton, fake: FakeTriton) -> None:
+    fake.scripts["counter"] = hangs
+    waiting = asyncio.Event()
+
+    async def consume() -> None:
+        async with triton.stream("counter", count_to(1), deadline_s=5) as answers:
+            waiting.set()
+            await anext(answers)
+
+    task = asyncio.create_task(consume())
+    await waiting.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_an_error_in_a_stream_is_a_domain_error(triton: Triton, fake: FakeTriton) -> None:
+    fake.scripts["counter"] = refuses(grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
+    async with triton.stream("counter", count_to(1), deadline_s=5) as answers:
+        with pytest.raises(Overloaded):
+            await anext(answers)

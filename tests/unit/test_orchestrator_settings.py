@@ -1,0 +1,63 @@
+"""Settings: the environment, what is refused, and the generated page."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from orchestrator.__main__ import main
+from orchestrator.settings import SETTINGS_PAGE, Settings, render_page
+
+
+def test_the_environment_is_read_with_our_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIPTYCH_PORT", "9000")
+    monkeypatch.setenv("TRIPTYCH_CORS_ORIGINS", "https://a.example, http://localhost:5173")
+    monkeypatch.setenv("TRIPTYCH_LOG_FOLDER", "")
+    settings = Settings()
+    assert settings.port == 9000
+    assert settings.cors_origins == ("https://a.example", "http://localhost:5173")
+    assert settings.log_folder is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_loopback_is_always_fine(host: str) -> None:
+    assert Settings(host=host).host == host
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.1", "example.org", ""])
+def test_an_address_others_can_reach_is_refused(host: str) -> None:
+    with pytest.raises(ValidationError, match="refusing to listen"):
+        Settings(host=host)
+
+
+def test_an_open_address_can_be_forced() -> None:
+    assert Settings(host="0.0.0.0", allow_unauthenticated_network=True).host == "0.0.0.0"
+
+
+@pytest.mark.parametrize("origins", ["*", "https://a.example,*", "https://a.example/path", "null"])
+def test_a_wildcard_or_odd_origin_is_refused(origins: str) -> None:
+    with pytest.raises(ValidationError, match="not an origin"):
+        Settings(cors_origins=origins)  # type: ignore[arg-type]
+
+
+def test_a_wrong_setting_is_one_line_on_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRIPTYCH_PORT", "many")
+    assert main() == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "TRIPTYCH_PORT: Input should be a valid integer, unable to parse string as an integer"
+    ]
+
+
+def test_every_setting_has_a_description() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_the_settings_page_is_up_to_date() -> None:
+    assert SETTINGS_PAGE.read_text(encoding="utf-8") == render_page()
+
+
+def test_a_folder_setting_is_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIPTYCH_LOG_FOLDER", "logs")
+    assert Settings().log_folder == Path("logs")

@@ -1,0 +1,54 @@
+"""Walking an ensemble: outputs become inputs, and a failure stops the walk."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from modelcore.catalog import CATALOG, served_model
+from modelcore.errors import Overloaded
+from modelcore.images import PictureLimits, decode
+from orchestrator.tensors import Array, Arrays, column_of_bytes
+from orchestrator.watchdog.probes import fresh_seeds, walk
+
+IDS = np.array([[7]])
+
+
+class Recorder:
+    def __init__(self, failing: str = "") -> None:
+        self.failing = failing
+        self.inputs: list[tuple[str, Mapping[str, Array]]] = []
+
+    async def is_model_ready(self, model: str, *, deadline_s: float) -> bool:
+        return True
+
+    async def infer(self, model: str, inputs: Mapping[str, Array], *, deadline_s: float) -> Arrays:
+        self.inputs.append((model, inputs))
+        if model == self.failing:
+            raise Overloaded("full")
+        return {"input_ids": IDS, "token_count": IDS, "truncated": IDS, "embedding": IDS}
+
+
+async def test_the_output_of_a_step_is_the_input_of_the_next() -> None:
+    triton = Recorder()
+    seeds = {"text": column_of_bytes([b"a"])}
+    walked = await walk(triton, served_model("clip_text_string"), seeds, deadline_s=1)
+    assert triton.inputs == [("clip_tokenize", seeds), ("clip_text", {"input_ids": IDS})]
+    assert (walked.passed, walked.failure) == (("clip_tokenize", "clip_text", "clip_text_string"), None)
+
+
+async def test_the_walk_ends_at_the_step_that_fails() -> None:
+    triton = Recorder(failing="clip_tokenize")
+    walked = await walk(triton, served_model("clip_text_string"), fresh_seeds(), deadline_s=1)
+    assert walked.failure is not None
+    assert (walked.passed, walked.failure.model, len(triton.inputs)) == ((), "clip_tokenize", 1)
+
+
+def test_there_is_a_seed_for_every_input_of_every_ensemble() -> None:
+    needed = {tensor.name for model in CATALOG if model.steps for tensor in model.inputs}
+    assert needed <= fresh_seeds().keys()
+
+
+def test_seeds_are_fresh_and_the_picture_is_one() -> None:
+    first, second = fresh_seeds(), fresh_seeds()
+    assert all(first[name] != second[name] for name in first)
+    assert decode(first["image"][0, 0], PictureLimits()).size == (16, 16)
