@@ -14,7 +14,7 @@ try() {
 try format ruff format --check --quiet .
 try lint ruff check --quiet .
 try types mypy
-try backend-types env MYPYPATH=embedded/backends/onnxruntime mypy embedded/backends/onnxruntime/*.py
+try backend-types sh -c 'cd embedded/backends/onnxruntime && mypy --config-file ../../../pyproject.toml --explicit-package-bases *.py'
 try imports lint-imports
 try configs python -m modelcore.repository --check
 try settings python -m orchestrator.settings --check

@@ -63,7 +63,7 @@ def _check_nesting(text: str) -> None:
         tokens += token not in "]}"
         if depth > MAX_DEPTH:
             raise Malformed(f"the body is nested deeper than {MAX_DEPTH}")
-        if tokens > MAX_NODES:
+        if tokens > 2 * MAX_NODES:  # a value has at most one bracket and one comma to itself
             _too_many_nodes()
 
 

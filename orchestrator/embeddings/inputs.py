@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from modelcore.contract import Limit
 from modelcore.errors import InvalidInput, NotSupported, TriptychError
 from modelcore.images import PictureLimits, check_header
 from orchestrator.limits import EMBEDDING_INPUTS, TEXT_BYTES, TEXT_CHARACTERS
@@ -63,7 +64,7 @@ def parse_inputs(value: Any) -> tuple[Input, ...]:
     if not isinstance(value, list):
         raise InvalidInput("input must be a text or a list", field="input")
     _refuse_tokens(value)
-    EMBEDDING_INPUTS.check(len(value), field="input")
+    _check_size(EMBEDDING_INPUTS, len(value), "input")
     return tuple(_item(item, f"input[{position}]") for position, item in enumerate(value))
 
 
@@ -87,9 +88,9 @@ def _item(item: Any, field: str) -> Input:
 def _text(text: Any, field: str) -> TextInput:
     if not isinstance(text, str):
         raise InvalidInput(f"{field} must be a text", field=field)
-    TEXT_CHARACTERS.check(len(text), field=field)
+    _check_size(TEXT_CHARACTERS, len(text), field)
     utf8 = text.encode()
-    TEXT_BYTES.check(len(utf8), field=field)
+    _check_size(TEXT_BYTES, len(utf8), field)
     return TextInput(utf8)
 
 
@@ -107,3 +108,9 @@ def _picture(url: Any, field: str) -> PictureInput:
     except TriptychError as error:
         raise type(error)(error.detail, field=field) from None
     return PictureInput(encoded)
+
+
+def _check_size(limit: Limit, size: int, field: str) -> None:
+    if not limit.minimum <= size <= limit.maximum:
+        bounds = f"{limit.minimum} to {limit.maximum} {limit.name}"
+        raise InvalidInput(f"{field} must have {bounds}: {size}", field=field)

@@ -149,7 +149,10 @@ class Watchdog:
         return ill
 
     async def _is_hung(self, model: str, before: dict[str, ModelStatistics], started_s: float) -> bool:
-        after = await self._statistics()
+        try:
+            after = await self._statistics()
+        except TriptychError:
+            return False  # the server itself is in trouble, which the next round meets first
         return self._stalls.is_hung(
             model,
             before.get(model, _NOTHING_COUNTED),

@@ -76,7 +76,7 @@ def test_small_shared_memory_and_disk_say_how_much_is_needed(tmp_path: Path) -> 
 
 
 def test_busy_port_names_its_purpose_and_holder() -> None:
-    ports = {"Triton's HTTP": 8000, "Triton's gRPC": 8001, "Triton's metrics": 8001}
+    ports = {"Triton's HTTP": 8000, "Triton's gRPC": 8001, "REST": 8001}
     assert preflight.check_ports(ports, {8000: 77}) == [
         "port 8000 (Triton's HTTP) is taken by process 77: stop it or choose another port",
         "port 8001 is given twice",
@@ -88,5 +88,6 @@ def test_the_holder_of_a_real_port_is_found() -> None:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         port = listener.getsockname()[1]
-        (problem,) = preflight.port_problems("127.0.0.1", {"REST": port})
-        assert problem.startswith(f"port {port} (REST) is taken by process {os.getpid()}:")
+        assert preflight.port_problems("127.0.0.1", {"REST": port}) == [
+            f"port {port} (REST) is taken by process {os.getpid()}: stop it or choose another port"
+        ]

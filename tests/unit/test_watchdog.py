@@ -1,5 +1,7 @@
 """Rounds of the watchdog on a scripted server and a clock that the test turns."""
 
+import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Mapping
 
@@ -302,3 +304,20 @@ async def test_every_action_is_counted(bench: Bench) -> None:
         ("clip_text", "load"),
         ("triton", "restart"),
     ]
+
+
+async def test_a_round_that_fails_of_a_surprise_is_not_the_last(bench: Bench) -> None:
+    rounds: asyncio.Queue[int] = asyncio.Queue()
+
+    async def surprise(*, deadline_s: float) -> dict[str, ModelStatistics]:
+        rounds.put_nowait(1)
+        raise KeyError("surprise")
+
+    bench.triton.statistics = surprise  # type: ignore[method-assign]
+    watching = asyncio.create_task(bench.watchdog.run())
+    await asyncio.wait_for(rounds.get(), timeout=10)
+    bench.watchdog.failed("clip_text", dead("clip_text"))
+    await asyncio.wait_for(rounds.get(), timeout=10)
+    watching.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await watching

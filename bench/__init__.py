@@ -1,0 +1,1 @@
+"""Measured comparisons, each as a ratio within one run."""
