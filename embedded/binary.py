@@ -105,3 +105,12 @@ def _run(command: Sequence[str]) -> None:
         lines = [line for line in failure.stderr.splitlines() if line.startswith(("ERROR", "error"))]
         reason = lines[-1] if lines else f"the installer ended with {failure.returncode}"
         raise SetupProblem(f"cannot install {WHEEL_NAME} {WHEEL_VERSION}: {reason}") from None
+
+
+def main() -> None:
+    """`python -m embedded.binary`: for setting up ahead of the first start."""
+    install_binary(find_binary(), lambda line: print(line, flush=True))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

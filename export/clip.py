@@ -11,14 +11,12 @@ from transformers import CLIPModel, CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
 from export import manifest
-from export.graph import OPSET, GraphInput, GraphOutput, export_graph
+from export.graph import GraphInput, GraphOutput, export_graph
 from export.parity import check_parity
+from export.plan import FILES, MODEL_FILE, Plan
 from modelcore.errors import SetupProblem
 from modelcore.text.tokenizing import TOKENIZER_FILE
 from modelcore.vision.clip import SPEC_FILE
-
-MODEL_FILE = "model.onnx"
-MODELS = ("clip_tokenize", "clip_preprocess", "clip_text", "clip_image")
 
 
 @dataclass(frozen=True)
@@ -47,33 +45,18 @@ class ImageTower(torch.nn.Module):
         return torch.nn.functional.normalize(features, dim=-1)
 
 
-def export_clip(source: Path, repository: Path, licence: str) -> Iterator[Progress]:
-    """Export what is not current; one event per model and stage."""
-    made_from = manifest.describe(manifest.source_hashes(source), OPSET, licence)
-    stale = [name for name in MODELS if not manifest.is_current(_version(repository, name), made_from)]
-    for name in MODELS:
-        if name not in stale:
-            yield Progress(name, "up to date")
-    if not stale:
-        return
+def export_clip(plan: Plan) -> Iterator[Progress]:
+    """Export what the plan calls stale; one event per model and stage."""
     yield Progress("clip", "loading")
-    clip = _load(source)
-    for name in stale:
+    clip = _load(plan.source)
+    for name in plan.stale:
         yield Progress(name, "exporting")
-        version = _version(repository, name)
+        version = plan.version(name)
         version.mkdir(parents=True, exist_ok=True)
-        errors = _EXPORTERS[name](clip, source, version)
-        manifest.write(version, made_from, _made_files(name), errors)
+        errors = _EXPORTERS[name](clip, plan.source, version)
+        manifest.write(version, plan.made_from, FILES[name], errors)
         worst = f", largest relative error {max(errors.values()):.1e}" if errors else ""
         yield Progress(name, f"done{worst}")
-
-
-def _version(repository: Path, model: str) -> Path:
-    return repository / model / "1"
-
-
-def _made_files(model: str) -> list[str]:
-    return {"clip_tokenize": [TOKENIZER_FILE], "clip_preprocess": [SPEC_FILE]}.get(model, [MODEL_FILE])
 
 
 def _load(source: Path) -> CLIPModel:

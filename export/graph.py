@@ -12,7 +12,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper
 
-OPSET = 20
+from export.plan import OPSET
 
 
 @dataclass(frozen=True)

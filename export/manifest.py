@@ -27,9 +27,9 @@ def describe(source: dict[str, str], opset: int, licence: str) -> dict[str, Any]
     return {"source": source, "versions": versions, "opset": opset, "licence": licence}
 
 
-def write(version: Path, made_from: dict[str, Any], files: Iterable[str], errors: dict[str, float]) -> None:
+def write(version: Path, made_from: dict[str, Any], file: str, errors: dict[str, float]) -> None:
     """Last of all, so that a folder with a manifest is a whole one."""
-    manifest = {**made_from, "files": file_hashes(version, files), "relative_errors": errors}
+    manifest = {**made_from, "files": file_hashes(version, [file]), "relative_errors": errors}
     temporary = version / f"{MANIFEST_FILE}.part"
     temporary.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
     temporary.rename(version / MANIFEST_FILE)

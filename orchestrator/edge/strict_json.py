@@ -48,9 +48,9 @@ def parse_strict_json(data: bytes) -> Any:
 
 
 def _check_nesting(text: str) -> None:
-    """Before anything recurses or allocates: count brackets and commas outside strings, and stop early."""
-    depth = tokens = 0
-    for match in _TOKEN.finditer(text):
+    """Before anything recurses or allocates: count strings, brackets and commas, and stop early."""
+    depth = 0
+    for count, match in enumerate(_TOKEN.finditer(text), start=1):
         token = match[0]
         if token in "[{":
             depth += 1
@@ -58,12 +58,10 @@ def _check_nesting(text: str) -> None:
             depth -= 1
         elif token == '"':
             raise Malformed("the body is not JSON: a string has no end")
-        elif token != ",":
-            continue
-        tokens += token not in "]}"
         if depth > MAX_DEPTH:
             raise Malformed(f"the body is nested deeper than {MAX_DEPTH}")
-        if tokens > 2 * MAX_NODES:  # a value has at most one bracket and one comma to itself
+        # To itself a value has at most a key, a pair of brackets or a string, and a comma.
+        if count > 4 * MAX_NODES:
             _too_many_nodes()
 
 

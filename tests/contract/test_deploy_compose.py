@@ -62,6 +62,10 @@ def test_service_restarts_and_runs_without_privileges(name: str) -> None:
     assert not {"privileged", "cap_add", "network_mode", "pid", "ipc"} & set(service)
 
 
+def test_every_service_but_triton_has_a_read_only_root() -> None:
+    assert {name for name, service in SERVICES.items() if not service.get("read_only")} == {"triton"}
+
+
 def test_only_loopback_ports_are_published() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert set(published) == {"orchestrator", "prometheus", "grafana"}

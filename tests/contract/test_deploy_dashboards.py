@@ -13,7 +13,7 @@ from orchestrator.metrics import Metrics
 PROJECT = Path(__file__).parents[2]
 DEPLOY = PROJECT / "deploy"
 SERVICES: dict[str, Any] = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())["services"]
-SCRAPES: dict[str, Any] = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+SCRAPES: dict[str, Any] = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())
 PROVISIONING = DEPLOY / "grafana" / "provisioning"
 DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
 

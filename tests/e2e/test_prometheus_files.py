@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(PROMTOOL is None, reason="promtool is missing: a
 
 
 def test_promtool_accepts_the_scrape_configuration() -> None:
-    _check("config", DEPLOY / "prometheus" / "prometheus.yml")
+    _check("config", DEPLOY / "prometheus.yml")
 
 
 def test_promtool_accepts_every_query_of_the_dashboards(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 from export import manifest
 from export.clip import export_clip
 from export.parity import open_session
+from export.plan import FILES, plan_clip
 from modelcore.errors import SetupProblem
 from modelcore.text.tokenizing import ClipTokenizer
 from modelcore.vision.clip import ClipPreprocessing, preprocess
@@ -27,9 +28,14 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def repository(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("repository")
-    for _ in export_clip(source, folder, "Apache-2.0"):
-        pass
+    export(source, folder)
     return folder
+
+
+def export(source: Path, folder: Path) -> list[str]:
+    """Which models it had to make."""
+    plan = plan_clip(source, folder, "Apache-2.0")
+    return [event.model for event in export_clip(plan) if event.stage.startswith("done")]
 
 
 def test_token_ids_are_those_of_transformers(source: Path, repository: Path) -> None:
@@ -69,13 +75,17 @@ def test_sizes_that_are_open_in_the_config_are_open_in_the_session(repository: P
 
 
 def test_a_second_export_finds_everything_up_to_date(source: Path, repository: Path) -> None:
-    assert {event.stage for event in export_clip(source, repository, "Apache-2.0")} == {"up to date"}
+    assert plan_clip(source, repository, "Apache-2.0").stale == ()
 
 
-def test_a_changed_file_is_exported_again(source: Path, repository: Path) -> None:
+def test_a_changed_file_alone_is_exported_again(source: Path, repository: Path) -> None:
     (repository / "clip_preprocess" / "1" / "preprocess.json").write_text("{}")
-    stages = {event.model: event.stage for event in export_clip(source, repository, "Apache-2.0")}
-    assert (stages["clip_preprocess"], stages["clip_text"]) == ("done", "up to date")
+    assert export(source, repository) == ["clip_preprocess"]
+
+
+def test_other_weights_make_every_model_stale(repository: Path, tmp_path: Path) -> None:
+    other = write_random_clip(tmp_path / "other", seed=1)
+    assert set(plan_clip(other, repository, "Apache-2.0").stale) == set(FILES)
 
 
 def test_the_manifest_records_source_and_error(repository: Path) -> None:
@@ -86,4 +96,4 @@ def test_the_manifest_records_source_and_error(repository: Path) -> None:
 
 def test_a_folder_without_weights_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(SetupProblem, match="holds no readable CLIP"):
-        list(export_clip(tmp_path, tmp_path / "to", ""))
+        export(tmp_path, tmp_path / "to")

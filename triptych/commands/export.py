@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+from export.plan import plan_clip
 from modelcore.family import read_family
 from triptych.project import FAMILIES, MODEL_REPOSITORY
 
@@ -23,12 +24,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    started = time.monotonic()
     family = read_family(FAMILIES / arguments.family)
-    # torch and transformers take seconds to import; a wrong family name should not.
+    plan = plan_clip(family.part("clip"), arguments.to, family.licence)
+    if not plan.stale:
+        sys.stdout.write(f"{family.name}: every model is up to date\n")
+        return 0
+    # torch and transformers take seconds to import: not for a wrong name, nor when there is nothing to do.
     from export.clip import export_clip
 
-    started = time.monotonic()
-    for event in export_clip(family.part("clip"), arguments.to, family.licence):
+    for event in export_clip(plan):
         sys.stdout.write(f"[{time.monotonic() - started:6.1f} s] {family.name} {event.model}: {event.stage}\n")
         sys.stdout.flush()
     return 0
