@@ -87,6 +87,7 @@ def _wait_for_end(server: "subprocess.Popen[bytes]", lifeline: int, wakeup: int)
 def _stop(server: "subprocess.Popen[bytes]", grace_s: float) -> None:
     if server.poll() is None:
         server.terminate()
+        server.send_signal(signal.SIGCONT)  # one that was stopped must run to hear it
     try:
         server.wait(grace_s)
     except subprocess.TimeoutExpired:

@@ -17,12 +17,9 @@ from modelcore.contract import (
 CLIP_MAX_BATCH = 64
 
 _ON_CPU = InstanceGroup(kind="KIND_CPU")
-_TENSORRT_FP16 = GpuProfile(
-    instances=InstanceGroup(kind="KIND_GPU"),
-    accelerators=("tensorrt",),
-    accelerator_parameters={"precision_mode": "FP16"},
-    why="the TensorRT execution provider builds fp16 engines from the same ONNX file",
-)
+# CUDA kernels take any shape at once. A TensorRT engine is built at its first call and would keep clients waiting
+# for minutes; engines come with export, which builds them ahead.
+_ON_GPU = GpuProfile(instances=InstanceGroup(kind="KIND_GPU"))
 _WHY_CPU = {"instances": "plain Python work on bytes: a GPU would add nothing but a copy"}
 _WHY_CACHE = {"response_cache": "the same words and the same picture come again and again; the answer never changes"}
 
@@ -65,7 +62,7 @@ _CLIP_TEXT = ServedModel(
     max_batch_size=CLIP_MAX_BATCH,
     batching=DynamicBatching(),
     instances=InstanceGroup(),
-    gpu=_TENSORRT_FP16,
+    gpu=_ON_GPU,
 )
 _CLIP_IMAGE = ServedModel(
     name="clip_image",
@@ -76,7 +73,7 @@ _CLIP_IMAGE = ServedModel(
     max_batch_size=CLIP_MAX_BATCH,
     batching=DynamicBatching(),
     instances=InstanceGroup(),
-    gpu=_TENSORRT_FP16,
+    gpu=_ON_GPU,
 )
 _CLIP_TEXT_STRING = ServedModel(
     name="clip_text_string",
