@@ -9,10 +9,12 @@ from typing import Any
 from modelcore.contract import Limit
 from modelcore.errors import InvalidInput, NotSupported, TriptychError
 from modelcore.images import PictureLimits, check_header
-from orchestrator.limits import EMBEDDING_INPUTS, TEXT_BYTES, TEXT_CHARACTERS
+from modelcore.text.limits import TextLimits, check_text
 
 _DATA_URL = re.compile(r"data:image/[a-z0-9.+-]{1,32};base64,")
-_LIMITS = PictureLimits()
+_PICTURE_LIMITS = PictureLimits()
+_TEXT_LIMITS = TextLimits()
+EMBEDDING_INPUTS = Limit("inputs", 1, 256)
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class PictureInput:
 
 Input = TextInput | PictureInput
 
-_TEXT_SCHEMA = {"type": "string", "minLength": 1, "maxLength": TEXT_CHARACTERS.maximum}
+_TEXT_SCHEMA = {"type": "string", "minLength": 1, "maxLength": _TEXT_LIMITS.max_characters}
 _PICTURE_SCHEMA = {"type": "string", "description": "data:image/...;base64,... of a PNG, JPEG or WebP picture"}
 _ITEM_SCHEMA = {
     "anyOf": [
@@ -45,7 +47,7 @@ _ITEM_SCHEMA = {
 }
 INPUT_SCHEMA: dict[str, Any] = {
     "description": f"One text, or up to {EMBEDDING_INPUTS.maximum} texts and pictures. A text has at most "
-    f"{TEXT_CHARACTERS.maximum} characters and {TEXT_BYTES.maximum} bytes.",
+    f"{_TEXT_LIMITS.max_characters} characters and {_TEXT_LIMITS.max_bytes} bytes.",
     "anyOf": [
         _TEXT_SCHEMA,
         {
@@ -88,10 +90,9 @@ def _item(item: Any, field: str) -> Input:
 def _text(text: Any, field: str) -> TextInput:
     if not isinstance(text, str):
         raise InvalidInput(f"{field} must be a text", field=field)
-    _check_size(TEXT_CHARACTERS, len(text), field)
-    utf8 = text.encode()
-    _check_size(TEXT_BYTES, len(utf8), field)
-    return TextInput(utf8)
+    if not text:
+        raise InvalidInput(f"{field} must not be empty", field=field)
+    return TextInput(check_text(text, _TEXT_LIMITS, field))
 
 
 def _picture(url: Any, field: str) -> PictureInput:
@@ -104,7 +105,7 @@ def _picture(url: Any, field: str) -> PictureInput:
     except (binascii.Error, ValueError):
         raise InvalidInput(f"{field} is not base64", field=field) from None
     try:
-        check_header(encoded, _LIMITS)
+        check_header(encoded, _PICTURE_LIMITS)
     except TriptychError as error:
         raise type(error)(error.detail, field=field) from None
     return PictureInput(encoded)

@@ -12,7 +12,7 @@ class Doubling:
     """Learn y = 2 x; stops the run by an error where it is told to, as a kill would."""
 
     name = "doubling"
-    learning_rate = 0.3
+    learning_rate = matrix_rate = 0.3
 
     def __init__(self, killed_at: int | None = None) -> None:
         torch.manual_seed(0)

@@ -5,17 +5,21 @@ from typing import Any
 import triton_python_backend_utils as pb_utils
 
 from modelcore import stub
+from modelcore.text.limits import TextLimits, check_text
 from modelcore.text.tokenizing import ClipTokenizer
 
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         self._names = stub.input_names(args)
+        self._limits = TextLimits()
         self._tokenizer = ClipTokenizer.load(stub.version_folder(args))
 
     def execute(self, requests: list[Any]) -> list[Any]:
         return stub.answer_each(pb_utils, requests, self._names, self._tokenize)
 
     def _tokenize(self, arrays: stub.Arrays) -> stub.Arrays:
-        tokens = self._tokenizer.encode(stub.texts(arrays["text"], "text"))
-        return vars(tokens)
+        texts = stub.texts(arrays["text"], "text")
+        for text in texts:
+            check_text(text, self._limits, "text")
+        return vars(self._tokenizer.encode(texts))
