@@ -10,7 +10,7 @@ COPY modelcore modelcore
 # It also leaves out the clients that no stub imports. The last line fails the build if that is ever not so.
 RUN python3 -m pip install --no-cache-dir --break-system-packages --no-deps --constraint constraints.txt \
         pillow tokenizers . \
-    && python3 -I -c "import modelcore.stub, modelcore.images, modelcore.text.tokenizing, modelcore.vision.clip"
+    && python3 -I -c "import modelcore.stub, modelcore.images, modelcore.text.limits, modelcore.text.tokenizing, modelcore.vision.clip"
 
 WORKDIR /opt/tritonserver
 # NVIDIA's image brings this user, with id 1000.
