@@ -10,7 +10,7 @@ from pathlib import Path
 
 import onnx
 import torch
-from onnx import TensorProto, helper
+from onnx import helper
 
 from export.plan import OPSET
 
@@ -53,7 +53,7 @@ def export_graph(module: torch.nn.Module, inputs: list[GraphInput], outputs: lis
     for source in inputs:
         _name_symbols(_value(model.graph.input, source.name), source.symbols)
     for output in outputs:
-        _finish_output(model.graph, output, batch_source=inputs[0].name)
+        _finish_output(model.graph, output)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
 
@@ -69,18 +69,15 @@ def _name_symbols(value: onnx.ValueInfoProto, symbols: dict[int, str]) -> None:
         value.type.tensor_type.shape.dim[axis].dim_param = name
 
 
-def _finish_output(graph: onnx.GraphProto, output: GraphOutput, batch_source: str) -> None:
+def _finish_output(graph: onnx.GraphProto, output: GraphOutput) -> None:
     """Give the output its name, and open the sizes that are fixed in this graph but -1 in config.pbtxt."""
     value = _value(graph.output, _exported_name(output))
     _rename(graph, output.name, f"{output.name}__inner")
     dims = value.type.tensor_type.shape.dim
-    fixed = [axis for axis in output.symbols if axis > 0 and dims[axis].HasField("dim_value")]
-    if not fixed:
-        _rename(graph, _exported_name(output), output.name)
-    elif fixed == [1] and len(dims) == 2:
-        _reshape_to_open(graph, output, batch_source)
+    if any(dims[axis].HasField("dim_value") for axis in output.symbols):
+        _reshape_to_open(graph, output)
     else:
-        raise NotImplementedError(f"{output.name}: only the last of two dimensions can be opened, not {fixed}")
+        _rename(graph, _exported_name(output), output.name)
     value.name = output.name
     _name_symbols(value, output.symbols)
 
@@ -99,20 +96,17 @@ def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
             initializer.name = new
 
 
-def _reshape_to_open(graph: onnx.GraphProto, output: GraphOutput, batch_source: str) -> None:
-    """End in a reshape to [batch read at run time, -1].
+def _reshape_to_open(graph: onnx.GraphProto, output: GraphOutput) -> None:
+    """End in a reshape to the shape that the output has at run time, which moves no data.
 
     NVIDIA's onnxruntime backend refuses a config that says -1 where the session reports a number, and ONNX Runtime
-    infers the number through nearly everything; not through this, which moves no data.
+    infers the number through nearly everything; not through this.
     """
-    name = output.name
-    rest = helper.make_tensor(f"{name}__rest", TensorProto.INT64, [1], [-1])
-    graph.initializer.append(rest)
+    name, inner = output.name, _exported_name(output)
     graph.node.extend(
         [
-            helper.make_node("Shape", [batch_source], [f"{name}__batch"], start=0, end=1),
-            helper.make_node("Concat", [f"{name}__batch", rest.name], [f"{name}__shape"], axis=0),
-            helper.make_node("Reshape", [_exported_name(output), f"{name}__shape"], [name]),
+            helper.make_node("Shape", [inner], [f"{name}__shape"]),
+            helper.make_node("Reshape", [inner, f"{name}__shape"], [name]),
         ]
     )
 

@@ -1,7 +1,7 @@
 """Is the exported graph the network it came from? Runs both and measures."""
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
@@ -9,6 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from modelcore.errors import SetupProblem
+
+if TYPE_CHECKING:
+    from export.network import Network
 
 MAX_RELATIVE_ERROR = 1e-4
 
@@ -24,23 +27,24 @@ def relative_error(got: NDArray[np.float32], wanted: NDArray[np.float32]) -> flo
     return float(np.abs(got - wanted).max() / np.abs(wanted).max())
 
 
-def check_parity(
-    name: str,
-    path: Path,
-    source: Callable[..., torch.Tensor],
-    cases: Mapping[str, Mapping[str, torch.Tensor]],
-) -> dict[str, float]:
-    """The relative error of each case, by its name; beyond the bound the export has failed."""
+def check_parity(name: str, path: Path, network: "Network") -> dict[str, float]:
+    """The largest relative error of each case, by its name; beyond the bound the export has failed."""
     session = open_session(path)
     errors: dict[str, float] = {}
-    for case, tensors in cases.items():
-        (got,) = session.run(None, {key: tensor.numpy() for key, tensor in tensors.items()})
-        with torch.inference_mode():
-            wanted = source(*tensors.values()).numpy()
-        errors[case] = relative_error(got, wanted)
+    for case, tensors in network.cases.items():
+        given = {item.name: tensor.numpy() for item, tensor in zip(network.inputs, tensors, strict=True)}
+        got = session.run([item.name for item in network.outputs], given)
+        wanted = _run_source(network.module, tensors)
+        errors[case] = max(relative_error(*pair) for pair in zip(got, wanted, strict=True))
         if not errors[case] <= MAX_RELATIVE_ERROR:
             raise SetupProblem(
                 f"{name}: the exported graph differs from its source by {errors[case]:.1e} on {case}; "
                 f"at most {MAX_RELATIVE_ERROR:.0e} is accepted"
             )
     return errors
+
+
+def _run_source(module: torch.nn.Module, tensors: tuple[torch.Tensor, ...]) -> list[NDArray[np.float32]]:
+    with torch.inference_mode():
+        answer = module(*tensors)
+    return [tensor.numpy() for tensor in (answer if isinstance(answer, tuple) else (answer,))]

@@ -9,7 +9,7 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
 from export import manifest
-from export.clip import export_clip
+from export.run import export_clip
 from export.parity import open_session
 from export.plan import FILES, plan_clip
 from modelcore.errors import SetupProblem

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.write(f"{family.name}: every model is up to date\n")
         return 0
     # torch and transformers take seconds to import: not for a wrong name, nor when there is nothing to do.
-    from export.clip import export_clip
+    from export.run import export_clip
 
     for event in export_clip(plan):
         sys.stdout.write(f"[{time.monotonic() - started:6.1f} s] {family.name} {event.model}: {event.stage}\n")
