@@ -51,7 +51,7 @@ def main() -> int:
 def set_up(purpose: str) -> None:
     check_glibc()
     accelerator, reason = choose_accelerator()
-    wanted = fingerprint(purpose, accelerator)
+    wanted = fingerprint(accelerator)
     if not is_installed(purpose, wanted):
         check_disk(accelerator)
         say(f"setup: {reason}")
@@ -100,7 +100,7 @@ def choose_accelerator() -> tuple[str, str]:
 # 2. Has it been done
 
 
-def fingerprint(purpose: str, accelerator: str) -> str:
+def fingerprint(accelerator: str) -> str:
     """Changes when anything that decides the environment's content changes."""
     digest = hashlib.sha256(f"{accelerator} {sys.version}".encode())
     for name in ("pyproject.toml", "constraints.txt"):

@@ -5,14 +5,16 @@ set -eu
 cd "$(dirname "$0")/.."
 
 fit() {
-    "$1" - 2>/dev/null <<'PROBE'
+    [ "$("$1" - 2>/dev/null <<'PROBE'
 import ensurepip, pathlib, sys, sysconfig, venv
 assert (3, 11) <= sys.version_info[:2] <= (3, 12)
 library = sysconfig.get_config_var("INSTSONAME") or ""
 folder = pathlib.Path(sysconfig.get_config_var("LIBDIR") or "/nowhere")
 multiarch = sysconfig.get_config_var("MULTIARCH") or ""
 assert ".so" in library and any((place / library).exists() for place in (folder, folder / multiarch))
+print("fit")
 PROBE
+    )" = fit ]
 }
 
 # The environment remembers its Python; a newly installed one must not replace it by surprise.
