@@ -49,8 +49,9 @@ _CLIP_PREPROCESS = ServedModel(
     inputs=(_IMAGE,),
     outputs=(_PIXEL_VALUES,),
     max_batch_size=CLIP_MAX_BATCH,
-    batching=DynamicBatching(),
     instances=_ON_CPU,
+    # No dynamic batching: pictures are decoded one by one anyhow, and a call that held many clients' pictures would
+    # look like a hang to whoever waits for its first answer.
     why=_WHY_CPU,
 )
 _CLIP_TEXT = ServedModel(

@@ -1,18 +1,29 @@
-"""Encoded pictures to RGB and back, with hostile input in mind. Knows pixels and formats, no model and no server."""
+"""Encoded pictures to RGB and back, with hostile input in mind. Knows pixels, no model and no server."""
 
 import io
 import struct
 import warnings
 from dataclasses import dataclass
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from modelcore.errors import InvalidInput, TooLarge, UnsupportedFormat
+from modelcore.errors import InvalidInput, TooLarge
+from modelcore.picture_files import PictureFile, read_picture_file
 
 READABLE_FORMATS = ("PNG", "JPEG", "WEBP")
 
-# Pillow says "broken" in many ways: truncated data, bad checksums, bad chunks, nonsense EXIF.
+# Pillow says "broken" in many ways: truncated data, bad compression, values out of range.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error)
+# EXIF's orientation -> what makes the picture upright.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 # Pillow's own guard warns at 89 megapixels and raises at twice that; ours is stricter and names the limit.
 Image.MAX_IMAGE_PIXELS = None
@@ -28,34 +39,30 @@ class PictureLimits:
     max_aspect: int = 20
 
 
-@dataclass(frozen=True)
-class PictureHeader:
-    format: str
-    width_px: int
-    height_px: int
-
-
-def check_header(data: bytes, limits: PictureLimits) -> PictureHeader:
-    """Format and size from the first bytes, refused before a single pixel is decoded."""
+def check_header(data: bytes, limits: PictureLimits) -> PictureFile:
+    """Format and size, refused before a single pixel is decoded. Milliseconds, whatever the bytes are."""
     if not data:
         raise InvalidInput("the picture is empty: 0 bytes", field="image")
     if len(data) > limits.max_bytes:
         raise TooLarge(f"the picture has {len(data)} bytes; at most {limits.max_bytes} are read", field="image")
-    with _open(data) as picture:
-        header = PictureHeader(picture.format or "", picture.width, picture.height)
-    _check_size(header, limits)
-    return header
+    file = read_picture_file(data)
+    _check_size(file, limits)
+    return file
 
 
 def decode(data: bytes, limits: PictureLimits) -> Image.Image:
     """The first frame as RGB, upright, without any metadata."""
-    check_header(data, limits)
+    file = check_header(data, limits)
     try:
-        with _open(data) as picture:
-            picture.load()
-            return _to_rgb(ImageOps.exif_transpose(picture))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(file.pixel_data), formats=(file.format,)) as picture:
+                _check_unchanged(picture, file)
+                rgb = _to_rgb(picture)
     except _DAMAGE as error:
         raise InvalidInput("the picture is damaged and cannot be decoded", field="image") from error
+    rgb.info = {}
+    return rgb.transpose(_UPRIGHT[file.orientation]) if file.orientation in _UPRIGHT else rgb
 
 
 def encode_png(picture: Image.Image) -> bytes:
@@ -64,25 +71,14 @@ def encode_png(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _open(data: bytes) -> Image.Image:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return Image.open(io.BytesIO(data), formats=READABLE_FORMATS)
-    except (UnidentifiedImageError, *_DAMAGE) as error:
-        if _looks_readable(data):
-            raise InvalidInput("the picture's header is damaged", field="image") from error
-        raise UnsupportedFormat("the picture must be PNG, JPEG or WebP", field="image") from error
+def _check_unchanged(picture: Image.Image, file: PictureFile) -> None:
+    """The size that was checked must be the size that will be decoded."""
+    if picture.size != (file.width_px, file.height_px):
+        raise InvalidInput("the picture is damaged: it states two sizes", field="image")
 
 
-def _looks_readable(data: bytes) -> bool:
-    """By its first bytes; Pillow does not tell a broken PNG from something else altogether."""
-    webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
-    return webp or data.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"))
-
-
-def _check_size(header: PictureHeader, limits: PictureLimits) -> None:
-    width, height = header.width_px, header.height_px
+def _check_size(file: PictureFile, limits: PictureLimits) -> None:
+    width, height = file.width_px, file.height_px
     size = f"{width} x {height} pixels"
     if min(width, height) < 1:
         raise InvalidInput(f"the picture has no pixels: {size}", field="image")
@@ -98,4 +94,4 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I;16") or picture.mode == "I":
         # Pillow clips 16-bit greys to 255 when it converts; the eye expects them scaled.
         picture = picture.convert("I").point(lambda value: value / 257).convert("L")
-    return Image.frombytes("RGB", picture.size, picture.convert("RGB").tobytes())
+    return picture.convert("RGB") if picture.mode != "RGB" else picture.copy()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelcore.contract import Limit
-from modelcore.errors import InvalidInput, NotSupported, TriptychError
+from modelcore.errors import InvalidInput, NotSupported, TooLarge, TriptychError
 from modelcore.images import PictureLimits, check_header
 from modelcore.text.limits import TextLimits, check_text
 
@@ -15,6 +15,8 @@ _DATA_URL = re.compile(r"data:image/[a-z0-9.+-]{1,32};base64,")
 _PICTURE_LIMITS = PictureLimits()
 _TEXT_LIMITS = TextLimits()
 EMBEDDING_INPUTS = Limit("inputs", 1, 256)
+# Decoding is the dear part: a few kilobytes may unfold to 16 megapixels, and they would all wait in one queue.
+MAX_PIXELS_A_REQUEST = 2 * _PICTURE_LIMITS.max_pixels
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class TextInput:
 @dataclass(frozen=True)
 class PictureInput:
     encoded: bytes
+    pixels: int
 
 
 Input = TextInput | PictureInput
@@ -67,7 +70,9 @@ def parse_inputs(value: Any) -> tuple[Input, ...]:
         raise InvalidInput("input must be a text or a list", field="input")
     _refuse_tokens(value)
     _check_size(EMBEDDING_INPUTS, len(value), "input")
-    return tuple(_item(item, f"input[{position}]") for position, item in enumerate(value))
+    inputs = tuple(_item(item, f"input[{position}]") for position, item in enumerate(value))
+    _check_pixels(inputs)
+    return inputs
 
 
 def _refuse_tokens(items: list[Any]) -> None:
@@ -105,10 +110,16 @@ def _picture(url: Any, field: str) -> PictureInput:
     except (binascii.Error, ValueError):
         raise InvalidInput(f"{field} is not base64", field=field) from None
     try:
-        check_header(encoded, _PICTURE_LIMITS)
+        file = check_header(encoded, _PICTURE_LIMITS)
     except TriptychError as error:
         raise type(error)(error.detail, field=field) from None
-    return PictureInput(encoded)
+    return PictureInput(encoded, file.width_px * file.height_px)
+
+
+def _check_pixels(inputs: tuple[Input, ...]) -> None:
+    pixels = sum(item.pixels for item in inputs if isinstance(item, PictureInput))
+    if pixels > MAX_PIXELS_A_REQUEST:
+        raise TooLarge(f"the pictures may have {MAX_PIXELS_A_REQUEST} pixels together: {pixels}", field="input")
 
 
 def _check_size(limit: Limit, size: int, field: str) -> None:

@@ -22,7 +22,11 @@ def encoded(picture: Image.Image, kind: str = "PNG", **options: object) -> bytes
 def png_with_size(width: int, height: int) -> bytes:
     """A header that promises a size, and no pixels behind it."""
     body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body)) + b"\0\0\0\x09IDAT"
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", body[4:]) + chunk(b"IEND", b"")
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
 def test_a_png_comes_back_pixel_for_pixel() -> None:

@@ -20,5 +20,6 @@ class TritonPythonModel:
         return stub.answer_each(pb_utils, requests, self._names, self._preprocess)
 
     def _preprocess(self, arrays: stub.Arrays) -> stub.Arrays:
-        pictures = [decode(bytes(data), self._limits) for data in arrays["image"].reshape(-1)]
+        # One at a time: a decoded picture may be 50 MB, what is left of it a few kB.
+        pictures = (decode(bytes(data), self._limits) for data in arrays["image"].reshape(-1))
         return {"pixel_values": np.stack([preprocess(picture, self._spec) for picture in pictures])}
