@@ -4,15 +4,22 @@ Runs on a bare Python with the standard library alone. What is done already is f
 """
 
 import argparse
+import contextlib
+import ctypes
+import fcntl
 import glob
 import hashlib
 import json
 import os
 import platform
+import re
+import select
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -20,6 +27,9 @@ PROJECT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = PROJECT / ".venv"
 PYTHON = ENVIRONMENT / "bin" / "python"
 STAMP = ENVIRONMENT / "setup.json"
+LOCK = PROJECT / ".setup.lock"
+TICK_S = 1.0
+QUIET_S = 15.0  # between two lines of progress where no terminal shows them
 TORCH = "torch==2.13.0"
 DISK_NEEDED_GB = {"cpu": 3, "cuda": 12}
 MINIMUM_GLIBC = (2, 35)
@@ -39,7 +49,8 @@ def main() -> int:
     )
     purpose = parser.parse_args().purpose
     try:
-        set_up(purpose)
+        with only_one():
+            set_up(purpose)
     except Problem as problem:
         say(f"setup: {problem}", stream=sys.stderr)
         return 1
@@ -48,19 +59,34 @@ def main() -> int:
     return 0
 
 
+@contextlib.contextmanager
+def only_one() -> Iterator[None]:
+    """Two setups at once would build on each other's half-made environment. The kernel lets go when we end."""
+    with LOCK.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("setup: another setup of this clone is running; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def set_up(purpose: str) -> None:
     check_glibc()
+    check_path()
     accelerator, reason = choose_accelerator()
     wanted = fingerprint(accelerator)
     if not is_installed(purpose, wanted):
         check_disk(accelerator)
         say(f"setup: {reason}")
+        STAMP.unlink(missing_ok=True)  # from here on the environment is in between
         make_environment()
         install_torch(accelerator)
         install_packages(purpose, accelerator)
         remember(purpose, wanted)
     run_step("Triton's server binary", [PYTHON, "-m", "embedded.binary"])
-    run_step("demo models", [PYTHON, "-m", "triptych", "export", "demo"])
+    # Another family that was exported into the same models is there on purpose.
+    run_step("demo models", [PYTHON, "-m", "triptych", "export", "demo", "--keep-others"])
 
 
 # 1. What machine is this
@@ -73,6 +99,13 @@ def check_glibc() -> None:
         raise Problem(
             f"Triton's binary needs glibc {wanted} or newer (Debian 12, Ubuntu 22.04): found {name or 'none'} {version}"
         )
+
+
+def check_path() -> None:
+    """Triton starts each model's process through a shell, and does not quote."""
+    odd = sorted(set(re.sub(r"[A-Za-z0-9_./+@%:=,-]", "", str(PROJECT))))
+    if odd:
+        raise Problem(f"Triton cannot run from a path with {' '.join(map(repr, odd))} in it: {PROJECT}; move the clone")
 
 
 def check_disk(accelerator: str) -> None:
@@ -126,10 +159,15 @@ def remember(purpose: str, wanted: str) -> None:
 
 
 def make_environment() -> None:
-    if Path(sys.prefix) != ENVIRONMENT:
+    if Path(sys.prefix) != ENVIRONMENT or not has_pip():
         shutil.rmtree(ENVIRONMENT, ignore_errors=True)
         run_step("virtual environment", [sys.executable, "-m", "venv", ENVIRONMENT])
     pip_step("build tools", ["setuptools"])
+
+
+def has_pip() -> bool:
+    """A setup that was interrupted at the right moment leaves a Python without it."""
+    return subprocess.run([PYTHON, "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0
 
 
 def install_torch(accelerator: str) -> None:
@@ -201,33 +239,50 @@ def run_step(title: str, command: list[object]) -> None:
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        preexec_fn=end_with_parent,
     )
-    output = list(follow(process, title, started))
+    output = follow(process, title, started)
     clear_line()
     if process.wait() != 0:
-        sys.stderr.write("".join(output[-40:]))
+        sys.stderr.write("\n".join(output[-40:]) + "\n")
         raise Problem(f"{title}: failed; what it said stands above")
     seconds = time.monotonic() - started
     if seconds > 1:
         say(f"setup: {title}: done in {seconds:.0f} s")
 
 
-def follow(process: "subprocess.Popen[str]", title: str, started: float) -> "list[str]":
-    lines: list[str] = []
-    shown = started
+def end_with_parent() -> None:
+    """A killed setup must not leave a pip behind that the next one would race."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+def follow(process: "subprocess.Popen[bytes]", title: str, started: float) -> list[str]:
+    """Its lines; shows the time every second, whether or not it says anything."""
     assert process.stdout is not None
-    for line in process.stdout:
-        lines.append(line)
-        now = time.monotonic()
-        if sys.stdout.isatty():
-            width = shutil.get_terminal_size().columns - 1
-            sys.stdout.write(f"\r\033[K{f'setup: {title}: {now - started:3.0f} s  {line.strip()}'[:width]}")
-            sys.stdout.flush()
-        elif now - shown > 15:
-            say(f"setup: {title}: {now - started:.0f} s, {len(lines)} lines of progress")
-            shown = now
-    return lines
+    text = b""
+    shown = started
+    while True:
+        ready, _, _ = select.select([process.stdout], [], [], TICK_S)
+        if ready:
+            piece = os.read(process.stdout.fileno(), 65536)
+            if not piece:
+                process.stdout.close()
+                return text.decode(errors="replace").splitlines()
+            text += piece
+        shown = show_progress(title, started, shown, text)
+
+
+def show_progress(title: str, started: float, shown: float, text: bytes) -> float:
+    now = time.monotonic()
+    line = text.rstrip().rpartition(b"\n")[2].decode(errors="replace").strip()
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns - 1
+        sys.stdout.write(f"\r\033[K{f'setup: {title}: {now - started:3.0f} s  {line}'[:width]}")
+        sys.stdout.flush()
+    elif now - shown > QUIET_S:
+        say(f"setup: {title}: {now - started:.0f} s, still working")
+        return now
+    return shown
 
 
 def clear_line() -> None:
@@ -235,7 +290,8 @@ def clear_line() -> None:
         sys.stdout.write("\r\033[K")
 
 
-def say(text: str, stream: TextIO = sys.stdout) -> None:
+def say(text: str, stream: TextIO | None = None) -> None:
+    stream = stream or sys.stdout
     stream.write(f"{text}\n")
     stream.flush()
 

@@ -17,15 +17,15 @@ PROBE
     )" = fit ]
 }
 
+if [ -n "${PYTHON:-}" ]; then
+    fit "$PYTHON" && exec "$PYTHON" tools/setup.py "$@"
+    echo "setup: PYTHON=$PYTHON does not fit: Triptych needs 3.11 or 3.12 with venv and a shared libpython" >&2
+    exit 1
+fi
 # The environment remembers its Python; a newly installed one must not replace it by surprise.
-for candidate in "${PYTHON:-}" .venv/bin/python python3.11 python3.12 python3 python; do
-    [ -n "$candidate" ] && command -v "$candidate" >/dev/null 2>&1 || continue
-    if fit "$candidate"; then
+for candidate in .venv/bin/python python3.11 python3.12 python3 python; do
+    if command -v "$candidate" >/dev/null 2>&1 && fit "$candidate"; then
         exec "$candidate" tools/setup.py "$@"
-    fi
-    if [ "$candidate" = "${PYTHON:-}" ]; then
-        echo "setup: PYTHON=$PYTHON does not fit: Triptych needs 3.11 or 3.12 with venv and a shared libpython" >&2
-        exit 1
     fi
 done
 

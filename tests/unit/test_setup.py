@@ -123,3 +123,36 @@ def test_a_chosen_python_that_does_not_fit_is_named() -> None:
 def test_setup_runs_on_a_bare_python(setup: ModuleType) -> None:
     isolated = [sys.executable, "-I", "-S", TOOLS / "setup.py", "--help"]
     assert subprocess.run(isolated, capture_output=True, check=True).stdout
+
+
+def test_a_missing_chosen_python_is_no_reason_to_take_another() -> None:
+    ran = run_script(PATH=os.environ["PATH"], PYTHON="/nonexistent")
+    assert (ran.returncode, "PYTHON=/nonexistent does not fit" in ran.stderr) == (1, True)
+
+
+def test_a_path_that_a_shell_would_split_is_refused(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup, "PROJECT", Path("/home/new user/triptych"))
+    with pytest.raises(setup.Problem, match="path with ' ' in it"):
+        setup.check_path()
+
+
+def test_a_step_that_fails_shows_what_it_said(setup: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(setup.Problem, match="odd step: failed"):
+        setup.run_step("odd step", [sys.executable, "-c", "print('the reason'); raise SystemExit(1)"])
+    assert "the reason" in capsys.readouterr().err
+
+
+def test_a_second_setup_waits_for_the_first(
+    setup: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(setup, "LOCK", tmp_path / "lock")
+    locked = []
+    monkeypatch.setattr(setup.fcntl, "flock", lambda file, how: locked.append(how) or _busy_once(locked))
+    with setup.only_one():
+        assert "waiting" in capsys.readouterr().out
+    assert len(locked) == 2
+
+
+def _busy_once(calls: list[int]) -> None:
+    if len(calls) == 1:
+        raise BlockingIOError
