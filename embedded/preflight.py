@@ -4,6 +4,7 @@ A check is a pure function of facts, so it is tested with facts that this machin
 the facts. A line says what is wrong, the value found, and what to do.
 """
 
+import errno
 import platform
 import re
 import shutil
@@ -40,7 +41,9 @@ def machine_problems(options: TritonOptions, binary: Binary) -> list[str]:
         check_glibc(platform.libc_ver()),
         check_libpython(layout.find_libpython(), python_version),
         check_numpy(_numpy_version()),
+        *(check_path(path) for path in (*options.repositories, Path(sys.prefix))),
         *(check_repository(path) for path in options.repositories),
+        check_profile(options.profile, options.repositories),
         check_models(options.models, repository.models(options.repositories)),
         check_shared_memory(shutil.disk_usage(SHARED_MEMORY).free),
     ]
@@ -53,8 +56,20 @@ def machine_problems(options: TritonOptions, binary: Binary) -> list[str]:
 
 def port_problems(address: str, ports: Mapping[str, int]) -> list[str]:
     """For ports by what they are for, such as {"REST": 8080}."""
-    busy = {port: _listener(port) for port in ports.values() if not _can_bind(address, port)}
-    return check_ports(ports, busy)
+    impossible = [
+        f"port {port} ({name}) must be between 1 and 65535" for name, port in ports.items() if not _fits(port)
+    ]
+    if impossible:
+        return impossible
+    faults = {port: fault for port in ports.values() if (fault := _bind_fault(address, port)) is not None}
+    foreign = sorted({fault.strerror or str(fault) for fault in faults.values() if fault.errno != errno.EADDRINUSE})
+    if foreign:
+        return [f"cannot listen on {address}: {foreign[0]}; choose an address that this machine has"]
+    return check_ports(ports, {port: _listener(port) for port in faults})
+
+
+def _fits(port: int) -> bool:
+    return 1 <= port <= 65535
 
 
 def check_platform(system: str, machine: str) -> str | None:
@@ -103,12 +118,27 @@ def check_numpy(version: str | None) -> str | None:
     return f"numpy {version} breaks every tensor of Triton's Python models: `pip install 'numpy<2'`"
 
 
+def check_path(path: Path) -> str | None:
+    """Triton starts each model's process through a shell and does not quote: a space ends there, and worse."""
+    odd = sorted(set(re.sub(r"[A-Za-z0-9_./+@%:=,-]", "", str(path.resolve()))))
+    if not odd:
+        return None
+    return f"Triton cannot work in a path with {' '.join(map(repr, odd))} in it: {path.resolve()}: move it"
+
+
 def check_repository(path: Path) -> str | None:
     if not path.is_dir():
         return f"there is no model repository folder at {path}"
     if not repository.models([path]):
         return f"the model repository {path} has no model: each is a folder with a config.pbtxt in it"
     return None
+
+
+def check_profile(profile: str, repositories: Iterable[Path]) -> str | None:
+    """Triton ignores a profile that no model has, so a misspelt `gpu` would quietly serve on the CPU."""
+    if not profile or any(list(path.glob(f"*/configs/{profile}.pbtxt")) for path in repositories):
+        return None
+    return f"no model has a profile {profile!r}: there is no */configs/{profile}.pbtxt in the repository"
 
 
 def check_models(wanted: Iterable[str], present: Iterable[str]) -> str | None:
@@ -155,15 +185,17 @@ def _numpy_version() -> str | None:
         return None
 
 
-def _can_bind(address: str, port: int) -> bool:
-    with socket.socket() as probe:
-        # As Triton does; without it a port that was just freed looks taken for a minute.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except OSError:
-            return False
-    return True
+def _bind_fault(address: str, port: int) -> OSError | None:
+    """What keeps a server from listening there, if anything."""
+    try:
+        family, kind, _, _, where = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            # As Triton does; without it a port that was just freed looks taken for a minute.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+    except OSError as fault:
+        return fault
+    return None
 
 
 def _listener(port: int) -> int | None:

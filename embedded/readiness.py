@@ -18,7 +18,7 @@ REQUEST_TIMEOUT_S = 2.0
 _LOADED = re.compile(r"\"?successfully loaded '(?P<model>[^']+)'")
 _FAILED = re.compile(r"\"?failed to load '(?P<model>[^']+)' version \d+: (?P<reason>.*?)\"?$")
 _UNREADABLE = re.compile(r"\"Poll failed for model directory '(?P<model>[^']+)': (?P<reason>.*?)\"?$")
-_ERROR_LINE = re.compile(r"^(?:E\d{4} |\S+ E |error: |Error: )", re.IGNORECASE)
+_ERROR_LINE = re.compile(r"^(?:E\d{4} |\S+ E |error: |Error: |\S*tritonserver: )", re.IGNORECASE)
 _STATUS_CODES = re.compile(r"^(?:Internal|Invalid argument|Unavailable|Not found|Unsupported|Already exists|Unknown): ")
 
 
@@ -89,17 +89,26 @@ def is_up(options: TritonOptions) -> bool:
 def failed_models(options: TritonOptions) -> list[Failed]:
     """The models that should be served and are not in any version."""
     index, ready = _index(options), set(ready_models(options))
-    reasons = {entry["name"]: entry.get("reason") or "it is not loaded" for entry in index}
+    reasons = {entry["name"]: entry.get("reason", "") for entry in index}
+    # Not by the index: it lists folders that are no models, and forgets models without a version.
+    wanted = options.models or repository.models(options.repositories)
     return [
-        Failed(name, plain_reason(reason))
-        for name, reason in reasons.items()
-        if name not in ready and is_wanted(name, options)
+        Failed(name, plain_reason(reasons.get(name) or _why_not_loaded(name, options)))
+        for name in sorted(wanted)
+        if name not in ready
     ]
 
 
 def is_wanted(model: str, options: TritonOptions) -> bool:
-    """Whether it is to be loaded. Triton's index has every folder of the repository, models or not."""
+    """Whether it is to be loaded. Triton's log speaks of every folder of the repository, models or not."""
     return model in (options.models or repository.models(options.repositories))
+
+
+def _why_not_loaded(model: str, options: TritonOptions) -> str:
+    folder = repository.models(options.repositories).get(model)
+    if folder is not None and not repository.versions(folder):
+        return "it has no version: a folder with a number, such as 1, with the model's file in it"
+    return "it is not loaded"
 
 
 def ready_models(options: TritonOptions) -> list[str]:

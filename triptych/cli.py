@@ -2,7 +2,9 @@
 
 import argparse
 import importlib
+import os
 import sys
+from importlib import metadata
 from pathlib import Path
 
 from modelcore.errors import SetupProblem
@@ -17,10 +19,15 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Whoever read us, such as `head`, has had enough; Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="triptych", description="A self-hosted image service on NVIDIA Triton.")
+    parser.add_argument("--version", action="version", version=f"triptych {metadata.version('triptych')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in command_names():
         module = importlib.import_module(f"triptych.commands.{name}")

@@ -91,3 +91,33 @@ def test_the_holder_of_a_real_port_is_found() -> None:
         assert preflight.port_problems("127.0.0.1", {"REST": port}) == [
             f"port {port} (REST) is taken by process {os.getpid()}: stop it or choose another port"
         ]
+
+
+@pytest.mark.parametrize("path", ["/srv/my models", "/srv/$(touch here)", "/srv/mödels"])
+def test_a_path_that_a_shell_would_read_otherwise_is_refused(path: str) -> None:
+    problem = preflight.check_path(Path(path))
+    assert problem is not None
+    assert path in problem
+
+
+def test_an_ordinary_path_is_taken() -> None:
+    assert preflight.check_path(Path("/srv/models-2/x_y.z")) is None
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536, 99999])
+def test_a_port_that_cannot_be_is_named(port: int) -> None:
+    assert preflight.port_problems("127.0.0.1", {"REST": port}) == [f"port {port} (REST) must be between 1 and 65535"]
+
+
+def test_an_address_of_another_machine_is_not_called_a_busy_port() -> None:
+    (problem,) = preflight.port_problems("192.0.2.1", {"REST": 8080})
+    assert problem.startswith("cannot listen on 192.0.2.1: ")
+
+
+def test_a_profile_that_no_model_has_is_named(tmp_path: Path) -> None:
+    (tmp_path / "net" / "configs").mkdir(parents=True)
+    (tmp_path / "net" / "configs" / "gpu.pbtxt").touch()
+    assert preflight.check_profile("gpu", [tmp_path]) is None
+    problem = preflight.check_profile("gpo", [tmp_path])
+    assert problem is not None
+    assert "'gpo'" in problem

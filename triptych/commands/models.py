@@ -17,6 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     states = live_states(arguments.triton_http_port)
+    if not states:
+        sys.stderr.write(
+            f"no Triton answers on port {arguments.triton_http_port} (--triton-http-port chooses another)\n"
+        )
     width = max(len(model.name) for model in CATALOG)
     sys.stdout.writelines(f"{describe(model, states, width)}\n" for model in CATALOG)
     return 0
