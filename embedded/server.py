@@ -10,15 +10,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from select import select
 
-from embedded import leftovers, processes, readiness, repository
+from embedded import leftovers, log_file, processes, readiness, repository
 from embedded.binary import Binary, find_binary
 from embedded.layout import lay_out_backends, triton_environment
 from embedded.options import TritonOptions, command_line
 from modelcore.errors import ModelUnavailable, NotFound, SetupProblem
 
 GRACE_S = 15.0
+SWEEP_TIMEOUT_S = 10.0
 START_TIMEOUT_S = 20.0
-LOG_LIMIT_BYTES = 10 * 1024 * 1024
 _POLL_S = 0.05
 _PACKAGE_ROOT = Path(__file__).parent.parent
 
@@ -58,7 +58,7 @@ class TritonServer:
             self._forget()
         command = command_line(self.options, self._binary, lay_out_backends(self._binary))
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        _rotate(self.log)
+        self.trim_log()
         with self.log.open("ab") as log:
             self._reader = readiness.LogReader(self.log)
             self._server_pid = self._start_guardian(command, log.fileno())
@@ -88,17 +88,20 @@ class TritonServer:
     def is_alive(self) -> bool:
         return self._guardian is not None and self._guardian.poll() is None
 
-    def stop(self) -> None:
+    def stop(self, grace_s: float = GRACE_S) -> None:
         """Let requests in flight end, then stop. Returns when no process and no file is left."""
         if self._guardian is None:
             return
         self._guardian.terminate()
-        try:
-            self._guardian.wait(GRACE_S + 10)
-        except subprocess.TimeoutExpired:
+        if not self._ends_within(grace_s):
+            self._kill_server()
+        if not self._ends_within(SWEEP_TIMEOUT_S):
             self._guardian.kill()
             self._guardian.wait()
         self._forget()
+
+    def trim_log(self) -> None:
+        log_file.trim(self.log)
 
     def stubs(self) -> Mapping[str, tuple[int, ...]]:
         """The processes that run each model's instances."""
@@ -154,6 +157,18 @@ class TritonServer:
             raise ServerEnded(f"tritonserver could not be started; see {self.log}")
         return int(line)
 
+    def _ends_within(self, timeout_s: float) -> bool:
+        assert self._guardian is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._guardian.wait(timeout_s)
+        return not self.is_alive()
+
+    def _kill_server(self) -> None:
+        """Its guardian sees that and sweeps up. The pid is ours as long as it is the guardian's child."""
+        if processes.parent(self._server_pid) == self.guardian_pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._server_pid, signal.SIGKILL)
+
     def _follow_log(self, loaded: list[str], on_progress: Progress) -> None:
         assert self._reader is not None
         for event in self._reader.events():
@@ -193,11 +208,6 @@ def _raise_for(failed: list[readiness.Failed]) -> None:
     if failed:
         reasons = "; ".join(f"{each.model}: {each.reason}" for each in failed)
         raise ModelsNotLoaded(f"Triton cannot load {reasons}")
-
-
-def _rotate(log: Path) -> None:
-    if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
-        log.replace(log.with_name(log.name + ".1"))
 
 
 def _names(names: list[str]) -> str:

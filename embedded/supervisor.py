@@ -26,6 +26,9 @@ READY_TIMEOUT_S = 300.0
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 STEADY_AFTER_S = 60.0
+# Whoever asks for a restart has found the server broken; it gets less time than at an orderly stop.
+RESTART_GRACE_S = 3.0
+LOG_CHECK_S = 10.0
 _LINE_LIMIT_BYTES = 256
 _CLIENT_TIMEOUT_S = 2.0
 
@@ -66,7 +69,7 @@ class Supervisor:
             self._close()
 
     def _wait_for_something(self) -> None:
-        """The server's end, a control request (which is answered), or `stop`."""
+        """The server's end, a control request (which is answered), `stop`, or the time to look at the log."""
         if not self._server.is_alive():
             return
         ended = os.pidfd_open(self._server.guardian_pid)
@@ -75,9 +78,10 @@ class Supervisor:
                 for source in (ended, self._wakeup_reading, self._control):
                     if source is not None:
                         selector.register(source, selectors.EVENT_READ)
-                for key, _ in selector.select():
+                for key, _ in selector.select(LOG_CHECK_S):
                     if key.fileobj is self._control:
                         self._answer_one()
+            self._server.trim_log()
         finally:
             os.close(ended)
 
@@ -121,7 +125,7 @@ class Supervisor:
             if verb == "kill-stub" and argument:
                 self._server.kill_stub(argument)
             elif verb == "restart" and not argument:
-                self._server.stop()
+                self._server.stop(RESTART_GRACE_S)
                 self._start()
             else:
                 return "error: expected 'kill-stub MODEL' or 'restart'"

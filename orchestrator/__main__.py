@@ -6,6 +6,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from orchestrator.app import create_app
+from orchestrator.edge.connection import ConnectionRules, bounded_connections
 from orchestrator.logs import configure_logging
 from orchestrator.settings import PREFIX, Settings
 
@@ -21,7 +22,7 @@ def main() -> int:
         create_app(settings),
         host=settings.host,
         port=settings.port,
-        http="h11",  # bounds the size of a request's headers: 64 KiB
+        http=bounded_connections(ConnectionRules(settings.connection_limit, settings.head_deadline_s)),
         ws="none",
         log_config=None,  # its loggers go through our pipe
         access_log=False,  # our own line has the route and the request id

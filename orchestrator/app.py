@@ -12,7 +12,9 @@ import orchestrator.embeddings.router
 import orchestrator.health.router
 import orchestrator.home.router
 import orchestrator.models.router
-from orchestrator.edge.body_limit import BodyLimit
+from orchestrator.edge.admission import Admission
+from orchestrator.edge.body_limit import BodyLimit, BodyRules
+from orchestrator.edge.head_as_get import HeadAsGet
 from orchestrator.edge.problems import install_error_handlers
 from orchestrator.edge.request_scope import REQUEST_ID_HEADER, RequestScope
 from orchestrator.edge.security_headers import SecurityHeaders
@@ -64,7 +66,9 @@ def _include_routers(app: FastAPI) -> None:
 
 def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
     """The last one added is the outermost."""
-    app.add_middleware(BodyLimit, limit_bytes=settings.body_limit_bytes)
+    body_rules = BodyRules(settings.body_limit_bytes, settings.bodies_limit_bytes, settings.body_deadline_s)
+    app.add_middleware(BodyLimit, rules=body_rules)
+    app.add_middleware(HeadAsGet)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -73,8 +77,9 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", REQUEST_ID_HEADER],
             expose_headers=[REQUEST_ID_HEADER, "Retry-After"],
         )
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(Admission, names=(settings.host, *settings.allowed_hosts))
     app.add_middleware(RequestScope, metrics=metrics)
+    app.add_middleware(SecurityHeaders)
 
 
 def _describe_errors(app: FastAPI) -> None:

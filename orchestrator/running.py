@@ -57,6 +57,7 @@ def _watchdog(triton: Triton, settings: Settings, metrics: Metrics) -> Watchdog:
             load_deadline_s=settings.watchdog_load_deadline_s,
             retry_pause_s=settings.watchdog_retry_pause_s,
             restart_after=settings.watchdog_restart_after,
+            restart_after_repairs=settings.watchdog_restart_after_repairs,
             restart_pause_s=settings.watchdog_restart_pause_s,
         ),
         count=metrics.repaired,

@@ -43,6 +43,7 @@ class OpenAIErrorBody(BaseModel):
 _DESCRIPTIONS = {
     400: "The body cannot be parsed, or asks for something that is not supported.",
     404: "There is no such thing.",
+    408: "The body did not arrive in time.",
     413: "The body, or a picture in it, is too large.",
     415: "The content type, or the format of a picture, is not one we read.",
     422: "The request can be parsed but not accepted; the field is named.",

@@ -26,6 +26,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 PREFIX = "TRIPTYCH_"
 SETTINGS_PAGE = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
 _MIB = 1024 * 1024
+_HOST_NAME = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:]+:[0-9A-Fa-f:.]*")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 
 
@@ -42,11 +43,26 @@ def _only_plain_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     return origins
 
 
+def _only_plain_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    for host in hosts:
+        if not _HOST_NAME.fullmatch(host):
+            raise ValueError(f"not a host name or address without a port: {host!r}; '*' is not allowed")
+    return hosts
+
+
 Origins = Annotated[
     tuple[str, ...],
     NoDecode,
     BeforeValidator(_split_at_commas),
     AfterValidator(_only_plain_origins),
+]
+
+
+Hosts = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    BeforeValidator(_split_at_commas),
+    AfterValidator(_only_plain_hosts),
 ]
 
 
@@ -60,6 +76,12 @@ class Settings(BaseSettings):
         description="Listen on an address that others can reach although no API keys exist. "
         "Without it only a loopback address is accepted. Meant for a container on a private network.",
     )
+    allowed_hosts: Hosts = Field(
+        default=(),
+        description="Names by which clients may address this server, split by commas, beside its own address and the "
+        "loopback names. A request to any other name is answered 421: it could be a web page that has pointed its "
+        "name at us.",
+    )
     cors_origins: Origins = Field(
         default=(),
         description="Web origins, split by commas, whose pages may call this API. There is no wildcard.",
@@ -67,6 +89,20 @@ class Settings(BaseSettings):
     body_limit_bytes: PositiveInt = Field(
         default=12 * _MIB,
         description="The largest request body; a larger one is answered 413 before it is read.",
+    )
+    bodies_limit_bytes: PositiveInt = Field(
+        default=64 * _MIB,
+        description="What all request bodies in hand may hold together; what goes over it is answered 503.",
+    )
+    body_deadline_s: PositiveFloat = Field(
+        default=30.0, description="How long a request body may take to arrive before it is answered 408."
+    )
+    head_deadline_s: PositiveFloat = Field(
+        default=10.0,
+        description="How long a request's first line and headers may take before the connection is closed.",
+    )
+    connection_limit: PositiveInt = Field(
+        default=512, description="How many connections may be open; one more is answered 503 and closed."
     )
     shutdown_grace_s: PositiveInt = Field(
         default=10,
@@ -122,6 +158,11 @@ class Settings(BaseSettings):
     )
     watchdog_restart_after: PositiveInt = Field(
         default=2, description="After this many repairs of one model in vain, Triton itself is restarted."
+    )
+    watchdog_restart_after_repairs: PositiveInt = Field(
+        default=20,
+        description="After this many repairs in all, Triton is restarted in place of the next one: each repair leaks "
+        "threads, a zombie and shared memory in it.",
     )
     watchdog_restart_pause_s: PositiveFloat = Field(
         default=60.0, description="The least time between two restarts of Triton."

@@ -1,5 +1,6 @@
-"""The orchestrator as a child process that is started again when it dies. Knows its address, not its code."""
+"""The orchestrator as a child process, started again when it dies or falls silent. Knows its address, not its code."""
 
+import contextlib
 import ctypes
 import http.client
 import json
@@ -18,7 +19,12 @@ GRACE_S = 15.0
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 STEADY_AFTER_S = 60.0
+# One that has answered and then misses so many polls in a row is hung, and is killed.
+POLL_PAUSE_S = 2.0
+POLL_TIMEOUT_S = 2.0
+MISSED_POLLS = 3
 _POLL_S = 0.05
+_READY_TIMEOUT_S = 5.0
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
 
@@ -55,6 +61,7 @@ class RestProcess:
         if self._process is None:
             return
         self._process.terminate()
+        self._process.send_signal(signal.SIGCONT)  # one that was stopped must run to hear it
         try:
             self._process.wait(GRACE_S)
         except subprocess.TimeoutExpired:
@@ -68,7 +75,7 @@ class RestProcess:
             started = time.monotonic()
             self._process = self._spawn()
             self._tell_when_back()
-            status = self._process.wait()
+            status = self._watch(self._process)
             if self._stopping.is_set():
                 return
             if not self._was_ready:
@@ -81,10 +88,23 @@ class RestProcess:
 
     def _tell_when_back(self) -> None:
         while self._was_ready and self._process is not None and self._process.poll() is None:
-            if self._not_ready_because() is None:
+            if is_answering(self._host, self._port):
                 log.warning("the REST service is back")
                 return
             self._stopping.wait(_POLL_S)
+
+    def _watch(self, process: "subprocess.Popen[bytes]") -> int:
+        """Until its end: the exit status."""
+        missed = 0
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(POLL_PAUSE_S)
+            # Silence means nothing while it is starting for the first time, or is told to stop.
+            is_due = self._was_ready and not self._stopping.is_set()
+            missed = missed + 1 if is_due and not is_answering(self._host, self._port) else 0
+            if missed == MISSED_POLLS:
+                log.error("the REST service has not answered %d times in a row; killing it", missed)
+                process.kill()
 
     def _spawn(self) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
@@ -97,16 +117,34 @@ class RestProcess:
         )
 
     def _not_ready_because(self) -> str | None:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=5)
         try:
-            connection.request("GET", "/health/ready")
-            answer = connection.getresponse()
-            body = answer.read()
+            status, body = _get(self._host, self._port, "/health/ready", _READY_TIMEOUT_S)
         except OSError as error:
             return f"no answer on {self._host}:{self._port} ({error.strerror or error})"
-        finally:
-            connection.close()
-        return None if answer.status == 200 else _detail(body)
+        except http.client.HTTPException as error:
+            return f"no HTTP on {self._host}:{self._port} ({error!r})"
+        return None if status == 200 else _detail(body)
+
+
+def is_answering(host: str, port: int) -> bool:
+    """Whether somebody is at work behind the port, whatever it says: a busy service may refuse, a hung one cannot."""
+    try:
+        _get(host, port, "/health/live", POLL_TIMEOUT_S)
+    except (ConnectionResetError, BrokenPipeError):
+        return True  # at its limit of connections it hangs up at once
+    except (OSError, http.client.HTTPException):
+        return False
+    return True
+
+
+def _get(host: str, port: int, path: str, timeout_s: float) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
 
 
 def _detail(body: bytes) -> str:

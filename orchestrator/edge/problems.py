@@ -1,5 +1,6 @@
 """Errors as HTTP answers: problem+json, and under /v1 OpenAI's shape. The table itself is in orchestrator.errors."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from fastapi import FastAPI
@@ -65,6 +66,11 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
         title=phrase,
         code=_CODES.get(error.status_code, phrase.lower().replace(" ", "_")),
         detail=_DETAILS.get(error.status_code, phrase),
-        headers=dict(error.headers or {}),
+        headers=_with_head(error.headers or {}),
     )
     return problem_response(request.url.path, problem)
+
+
+def _with_head(headers: Mapping[str, str]) -> dict[str, str]:
+    """The framework does not know that whatever takes GET takes HEAD."""
+    return {name: f"{value}, HEAD" if (name, value) == ("Allow", "GET") else value for name, value in headers.items()}

@@ -1,4 +1,4 @@
-"""The outermost layer: every request gets an id, a log line, a place in the metrics, and an answer come what may."""
+"""Every request gets an id, a log line, a place in the metrics, and an answer come what may."""
 
 import time
 

@@ -5,9 +5,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # An API answer loads nothing and is framed by nobody. A page brings its own, wider policy.
 STRICT_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": STRICT_POLICY,
+}
 
 
 class SecurityHeaders:
+    """The outermost layer, so that no answer goes out without them, whoever wrote it."""
+
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
@@ -15,9 +22,8 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers["Referrer-Policy"] = "no-referrer"
-                headers.setdefault("Content-Security-Policy", STRICT_POLICY)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

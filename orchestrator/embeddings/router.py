@@ -20,7 +20,7 @@ from orchestrator.schemas import openai_error_responses
 router = APIRouter(route_class=StrictJsonRoute, tags=["OpenAI-compatible"])
 
 
-@router.post("/v1/embeddings", responses=openai_error_responses(400, 404, 413, 415, 422, 503))
+@router.post("/v1/embeddings", responses=openai_error_responses(400, 404, 408, 413, 415, 422, 503))
 async def create_embeddings(
     request: EmbeddingsRequest, service: Annotated[Embeddings, Depends(embeddings_service)]
 ) -> EmbeddingsAnswer:

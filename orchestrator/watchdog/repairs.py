@@ -38,6 +38,7 @@ class RepairRules:
     load_deadline_s: float
     retry_pause_s: float
     restart_after: int
+    restart_after_repairs: int
     restart_pause_s: float
 
 
@@ -58,11 +59,12 @@ class Repairs:
         self._count = count
         self._clock = clock
         self._in_vain: Counter[str] = Counter()
+        self._repairs_since_restart = 0
         self._not_before_s: dict[str, float] = {}
 
     async def treat(self, model: str, illness: Illness) -> None:
         """One rung of the ladder. Whether it helped is seen by the next probe."""
-        if self._in_vain[model] >= self._rules.restart_after and await self.restart():
+        if self._is_restart_due(model) and await self.restart():
             return
         if self._clock() < self._not_before_s.get(model, 0.0):
             return
@@ -75,6 +77,11 @@ class Repairs:
             _log.info("a model is well again", model=model)
         self._not_before_s.pop(model, None)
 
+    def _is_restart_due(self, model: str) -> bool:
+        """Repairs of this model help no more, or those of all models have leaked enough in Triton."""
+        is_worn = self._repairs_since_restart >= self._rules.restart_after_repairs
+        return is_worn or self._in_vain[model] >= self._rules.restart_after
+
     async def restart(self) -> bool:
         """Restart Triton, unless nobody can or the last restart is too recent."""
         now_s = self._clock()
@@ -84,6 +91,7 @@ class Repairs:
         self._count(TRITON, "restart")
         _log.error("restarting Triton")
         self._in_vain.clear()
+        self._repairs_since_restart = 0
         try:
             await self._supervisor.restart()
         except TriptychError as error:
@@ -103,6 +111,7 @@ class Repairs:
 
     async def _load(self, model: str) -> None:
         self._count(model, "load")
+        self._repairs_since_restart += 1
         try:
             await self._triton.load_again(model, deadline_s=self._rules.load_deadline_s)
         except DeadlineExceeded:

@@ -106,6 +106,13 @@ def test_the_orchestrators_environment_is_one_it_accepts(monkeypatch: pytest.Mon
     assert SERVICES["orchestrator"]["ports"][0].endswith(f":{settings.port}")
 
 
+def test_the_orchestrator_answers_to_the_name_that_prometheus_calls_it_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}ALLOWED_HOSTS", SERVICES["orchestrator"]["environment"][f"{PREFIX}ALLOWED_HOSTS"])
+    scrapes = yaml.safe_load((PROJECT / "deploy" / "prometheus.yml").read_text())["scrape_configs"]
+    (target,) = next(job["static_configs"][0]["targets"] for job in scrapes if job["job_name"] == "orchestrator")
+    assert target.partition(":")[0] in Settings().allowed_hosts
+
+
 def test_the_orchestrator_starts_without_the_stores() -> None:
     assert set(SERVICES["orchestrator"]["depends_on"]) == {"triton"}
 

@@ -109,6 +109,15 @@ def test_a_killed_rest_service_comes_back(tmp_path: Path) -> None:
         triptych.wait_for_line("the REST service is back")
 
 
+def test_a_rest_service_that_hangs_is_killed_and_comes_back(tmp_path: Path) -> None:
+    with running_triptych(tmp_path) as triptych:
+        launcher = psutil.Process(triptych.process.pid)
+        (rest,) = (child for child in launcher.children() if "orchestrator" in child.cmdline())
+        rest.send_signal(signal.SIGSTOP)
+        triptych.wait_for_line("the REST service has not answered 3 times in a row")
+        triptych.wait_for_line("the REST service is back")
+
+
 def test_a_killed_launcher_leaves_no_process(tmp_path: Path) -> None:
     with running_triptych(tmp_path) as triptych:
         family = psutil.Process(triptych.process.pid).children(recursive=True)

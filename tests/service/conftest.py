@@ -30,7 +30,7 @@ def serve(fake: FakeTriton) -> Serve:
     async def serve(**settings: Any) -> AsyncIterator[httpx.AsyncClient]:
         app = create_app(Settings(**{"triton_address": fake.address} | settings))
         transport = httpx.ASGITransport(app)
-        client = httpx.AsyncClient(transport=transport, base_url="http://triptych")
+        client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
         async with app.router.lifespan_context(app), client:
             yield client
 

@@ -82,7 +82,7 @@ async def test_an_unknown_address_is_a_problem(client: httpx.AsyncClient) -> Non
 
 async def test_a_wrong_method_is_told_the_right_ones(client: httpx.AsyncClient) -> None:
     answer = await client.delete("/health/live")
-    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")
     assert answer.json()["code"] == "method_not_allowed"
 
 
@@ -100,7 +100,35 @@ async def test_a_crash_is_500_without_its_story(client: httpx.AsyncClient, monke
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_fault")
     assert "secret" not in answer.text
     assert answer.headers["X-Request-ID"] == answer.json()["request_id"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Content-Security-Policy"] == STRICT
     assert [line["event"] for line in lines].count("unhandled error") == 1
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/health", "/health/live", "/api/health/ready", "/metrics"])
+async def test_head_has_the_headers_of_get_and_no_body(client: httpx.AsyncClient, path: str) -> None:
+    got, head = await client.get(path), await client.head(path)
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    assert head.headers["content-type"] == got.headers["content-type"]
+
+
+async def test_head_is_counted_as_head_under_its_route(client: httpx.AsyncClient) -> None:
+    with structlog.testing.capture_logs() as lines:
+        await client.head("/health/live")
+    line = next(line for line in lines if line["event"] == "request")
+    assert (line["method"], line["route"]) == ("HEAD", "/health/live")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost:8080", "LOCALHOST", "[::1]:8080", "[::1]", "box:80"])
+async def test_a_name_of_ours_is_let_in(serve: Serve, host: str) -> None:
+    async with serve(allowed_hosts="box") as client:
+        assert (await client.get("/health/live", headers={"Host": host})).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost@evil", "::1", "", "a:b:c"])
+async def test_another_name_is_refused(client: httpx.AsyncClient, host: str) -> None:
+    answer = await client.get("/health/live", headers={"Host": host})
+    assert (answer.status_code, answer.json()["code"]) == (421, "unknown_host")
 
 
 async def test_a_declared_body_over_the_limit_is_refused_unread(serve: Serve) -> None:

@@ -46,6 +46,12 @@ async def test_a_wrong_content_type_is_415(client: httpx.AsyncClient, content_ty
     assert (answer.status_code, answer.json()["error"]["code"]) == (415, "unsupported_format")
 
 
+@pytest.mark.parametrize("parameters", ["x*0=u; x*=y", f"x*{'1' * 5_000}=1", "charset*=%00'en'x", ";" * 9_000])
+async def test_no_parameter_of_a_content_type_is_a_crash(client: httpx.AsyncClient, parameters: str) -> None:
+    answer = await post(client, b'{"input": "a"}', {"content-type": f"application/json; {parameters}"})
+    assert answer.status_code == 415
+
+
 async def test_utf8_may_be_said_aloud(client: httpx.AsyncClient) -> None:
     answer = await post(client, b'{"input": "a"}', {"content-type": "Application/JSON; charset=UTF-8"})
     assert answer.status_code == 200

@@ -16,6 +16,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from orchestrator.app import create_app
+from orchestrator.edge.connection import ConnectionRules, bounded_connections
 from orchestrator.settings import Settings
 from tests.service.fake_triton import running_fake_triton
 
@@ -38,7 +39,8 @@ class _Server(threading.Thread):
     async def _serve(self) -> None:
         async with running_fake_triton() as fake:
             app = create_app(Settings(triton_address=fake.address))
-            config = uvicorn.Config(app, port=0, http="h11", ws="none", log_config=None, access_log=False)
+            http = bounded_connections(ConnectionRules(limit=100, head_deadline_s=60))
+            config = uvicorn.Config(app, port=0, http=http, ws="none", log_config=None, access_log=False)
             self._uvicorn = uvicorn.Server(config)
             serving = asyncio.create_task(self._uvicorn.serve())
             while not self._uvicorn.started:

@@ -1,6 +1,7 @@
 """The supervisor's patience, with a server that never comes back."""
 
 import logging
+import os
 from collections.abc import Callable
 from typing import cast
 
@@ -27,6 +28,9 @@ class DeadServer:
 
     def start(self) -> None:
         self.starts_left -= 1
+
+    def trim_log(self) -> None:
+        """Nothing was written."""
 
     def wait_ready(self, timeout_s: float, *, give_up: Callable[[], bool]) -> list[str]:
         assert self.supervisor is not None
@@ -56,3 +60,27 @@ def test_pauses_grow_while_it_keeps_dying_but_not_without_end(caplog: pytest.Log
 def test_why_it_did_not_come_back_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     watch(DeadServer(1, ModelsNotLoaded("Triton cannot load unet: no such file")))
     assert "not whole: Triton cannot load unet: no such file" in caplog.text
+
+
+class TalkativeServer:
+    """Lives, and has the supervisor stopped once its log has been looked at."""
+
+    guardian_pid = os.getpid()
+
+    def __init__(self) -> None:
+        self.supervisor = Supervisor(cast(TritonServer, self))
+        self.trims = 0
+
+    def is_alive(self) -> bool:
+        return True
+
+    def trim_log(self) -> None:
+        self.trims += 1
+        self.supervisor.stop()
+
+
+def test_the_log_of_a_server_that_runs_for_long_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "LOG_CHECK_S", 0.001)
+    server = TalkativeServer()
+    server.supervisor.run()
+    assert server.trims == 1

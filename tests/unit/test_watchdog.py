@@ -23,7 +23,9 @@ from orchestrator.watchdog.repairs import RepairRules, Repairs
 from orchestrator.watchdog.watch import Watchdog, WatchRules
 
 RULES = WatchRules(interval_s=2, probe_deadline_s=4, statistics_deadline_s=2, hung_after_s=7)
-REPAIR_RULES = RepairRules(load_deadline_s=120, retry_pause_s=10, restart_after=2, restart_pause_s=60)
+REPAIR_RULES = RepairRules(
+    load_deadline_s=120, retry_pause_s=10, restart_after=2, restart_after_repairs=6, restart_pause_s=60
+)
 OUTPUTS = {model.name: [tensor.name for tensor in model.outputs] for model in CATALOG}
 
 
@@ -115,6 +117,14 @@ class Bench:
         for _ in range(number):
             await self.watchdog.round()
             self.clock.now_s += pause_s
+
+    async def repairs(self, number: int) -> None:
+        """A network that is well again after each."""
+        for _ in range(number):
+            self.triton.errors["clip_text"] = dead("clip_text")
+            await self.rounds(1)
+            self.triton.errors.clear()
+            await self.rounds(1)
 
 
 def dead(model: str) -> ModelUnavailable:
@@ -251,6 +261,17 @@ async def test_a_recovery_between_two_illnesses_starts_the_count_again(bench: Be
         bench.triton.errors["clip_text"] = dead("clip_text")
         await bench.rounds(2)
     assert "restart" not in bench.supervisor.commands
+
+
+async def test_triton_is_restarted_in_place_of_the_repair_that_would_be_one_too_many(bench: Bench) -> None:
+    await bench.repairs(REPAIR_RULES.restart_after_repairs + 1)
+    assert len(bench.triton.loads) == REPAIR_RULES.restart_after_repairs
+    assert bench.supervisor.commands[-1] == "restart"
+
+
+async def test_after_a_restart_the_repairs_are_counted_anew(bench: Bench) -> None:
+    await bench.repairs(2 * REPAIR_RULES.restart_after_repairs)
+    assert bench.supervisor.commands.count("restart") == 1
 
 
 async def test_a_model_that_triton_refuses_to_load_is_tried_again_after_a_pause(bench: Bench) -> None:

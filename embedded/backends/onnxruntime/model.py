@@ -1,6 +1,6 @@
 """The `onnxruntime` backend, in Python: what stands in for NVIDIA's native one where there is no container.
 
-Speaks Triton's Python API and ONNX Runtime, and leaves every decision to the three modules beside it. This folder
+Speaks Triton's Python API and ONNX Runtime, and leaves every decision to the modules beside it. This folder
 stands alone: it needs numpy, onnxruntime and Triton's own helper module, so it serves any model repository.
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+import ort_manifest
 import ort_settings
 import triton_python_backend_utils as pb_utils
 from ort_batch import Array, Arrays, Call, RunFailed, run_calls
@@ -49,7 +50,9 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         ort_settings.refuse_unsupported(config)
         device = ort_settings.Device(args["model_instance_kind"], int(args["model_instance_device_id"]))
-        file = ort_settings.model_file(config, Path(args["model_repository"]) / args["model_version"])
+        version_folder = Path(args["model_repository"]) / args["model_version"]
+        file = ort_settings.model_file(config, version_folder)
+        ort_manifest.verify(version_folder, file)
         providers = ort_settings.providers(config, device, onnxruntime.get_available_providers())
         self._session = _open_session(file, ort_settings.session_options(config), providers)
         self._run_options = ort_settings.run_options(config)

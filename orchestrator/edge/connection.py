@@ -1,0 +1,108 @@
+"""One connection: uvicorn's own, but bounded in number and patience, and with errors in our shape.
+
+uvicorn waits for ever for a request's head, and says in plain text what it cannot read. Bodies are not looked at here:
+see body_limit.
+"""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import h11
+import structlog
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from modelcore.errors import Malformed, Overloaded
+from orchestrator.context import accept_context
+from orchestrator.edge.request_scope import REQUEST_ID_HEADER
+from orchestrator.edge.security_headers import SECURITY_HEADERS
+from orchestrator.errors import Problem, as_problem_json, problem_of
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class ConnectionRules:
+    limit: int
+    head_deadline_s: float
+
+
+def bounded_connections(rules: ConnectionRules) -> type[H11Protocol]:
+    """For uvicorn, which makes one for each connection and has no way to hand it more."""
+
+    class Bounded(_Connection):
+        pass
+
+    Bounded.rules = rules
+    return Bounded
+
+
+class _Connection(H11Protocol):
+    rules: ClassVar[ConnectionRules]
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self.rules.limit:
+            self._refuse(problem_of(Overloaded("too many connections are open")))
+        else:
+            self._time_the_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._time_the_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(problem_of(Malformed("this is not HTTP/1.1")))
+
+    def _time_the_head(self) -> None:
+        """From its first byte (or the connection's start) until it is whole. Between requests keep-alive counts."""
+        is_awaited = self.cycle is None or self.cycle.response_complete
+        if not is_awaited or self.transport.is_closing():
+            self._stop_timer()
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.rules.head_deadline_s, self._give_up)
+
+    def _give_up(self) -> None:
+        detail = f"no whole request arrived within {self.rules.head_deadline_s:g} s"
+        self._refuse(Problem(408, "Request timeout", "request_timeout", detail))
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer by ourselves, where an answer still fits in, and close."""
+        self._stop_timer()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            for event in _answer(problem):
+                self.transport.write(self.conn.send(event) or b"")
+        if self.cycle is not None:
+            self.cycle.disconnected = True  # its request, if one is in hand, has nobody to answer
+            self.cycle.message_event.set()
+        self.transport.close()
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+        self._head_timer = None
+
+
+def _answer(problem: Problem) -> list[h11.Event]:
+    request_id = accept_context(None, None).request_id
+    _log.info("connection refused", status=problem.status, code=problem.code, request_id=request_id)
+    body = json.dumps(as_problem_json(problem, request_id)).encode()
+    headers = {
+        "Content-Type": "application/problem+json",
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+        REQUEST_ID_HEADER: request_id,
+        **SECURITY_HEADERS,
+        **problem.headers,
+    }
+    start = h11.Response(status_code=problem.status, headers=list(headers.items()), reason=problem.title)
+    return [start, h11.Data(data=body), h11.EndOfMessage()]
