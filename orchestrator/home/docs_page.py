@@ -13,7 +13,7 @@ from typing import Any
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
     "code,pre{font:14px/1.4 ui-monospace,monospace}pre{background:#f4f4f4;padding:1rem;overflow:auto}"
-    "h2{border-top:1px solid #ccc;padding-top:1rem}dt{font-weight:bold}"
+    "h2{border-top:1px solid #ccc;padding-top:1rem}h2 code{font-size:inherit}dt{font-weight:bold}"
 )
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
 PAGE_POLICY = (
@@ -49,13 +49,20 @@ def _operations(openapi: dict[str, Any]) -> Iterator[str]:
 def _answers(operation: dict[str, Any]) -> Iterator[str]:
     yield "<dl>"
     for status, response in operation["responses"].items():
-        yield f"<dt>{html.escape(status)}</dt><dd>{html.escape(response['description'])}</dd>"
+        yield f"<dt>{html.escape(status)}</dt><dd>{html.escape(response['description'])}{_schema_links(response)}</dd>"
     yield "</dl>"
+
+
+def _schema_links(response: dict[str, Any]) -> str:
+    """The names of the answer's shapes, each leading to where it stands below."""
+    references = (content.get("schema", {}).get("$ref", "") for content in response.get("content", {}).values())
+    names = [html.escape(reference.rpartition("/")[2]) for reference in references if reference]
+    return "".join(f' (<a href="#{name}">{name}</a>)' for name in names)
 
 
 def _schemas(openapi: dict[str, Any]) -> Iterator[str]:
     for name, schema in sorted(openapi.get("components", {}).get("schemas", {}).items()):
-        yield f"<h3>{html.escape(name)}</h3>{_json(schema)}"
+        yield f'<h3 id="{html.escape(name)}">{html.escape(name)}</h3>{_json(schema)}'
 
 
 def _json(document: Any) -> str:
