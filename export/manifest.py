@@ -1,45 +1,48 @@
-"""manifest.json beside each exported network: what it was made from, with what, and how close it is."""
+"""What manifest.json says of an exported model: what it was made from, with what, how close it is, and its hashes."""
 
-import hashlib
 import importlib.metadata
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-MANIFEST_FILE = "manifest.json"
-_TOOLS = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
+from modelcore.errors import SetupProblem
+from modelcore.manifest import MANIFEST_FILE, MANIFEST_KIND, read_manifest, sha256, verify
+
+Identity = Mapping[str, Any]
+
+# Raised by hand when the same weights begin to give other files: every model is then made anew.
+EXPORTER_VERSION = 1
+_TOOLS = ("diffusers", "onnx", "onnxruntime", "onnxscript", "torch", "transformers")
 
 
 def file_hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in sorted(names)}
+    return {name: sha256(folder / name) for name in sorted(names)}
 
 
 def source_hashes(folder: Path) -> dict[str, str]:
-    """Of everything that decides the result: weights and every JSON beside them."""
-    names = [path.name for path in folder.iterdir() if path.suffix in {".safetensors", ".json"}]
+    """Of everything that decides the result: weights, and every description beside them."""
+    if not folder.is_dir():
+        raise SetupProblem(f"no such folder: {folder}")
+    names = [path.name for path in folder.iterdir() if path.suffix in {".safetensors", ".json", ".txt"}]
     return file_hashes(folder, names)
 
 
-def describe(source: dict[str, str], opset: int, licence: str) -> dict[str, Any]:
-    """What must be equal for an earlier export to be kept."""
-    versions = {tool: importlib.metadata.version(tool) for tool in _TOOLS}
-    return {"source": source, "versions": versions, "opset": opset, "licence": licence}
+def tool_versions() -> dict[str, str]:
+    return {tool: importlib.metadata.version(tool) for tool in _TOOLS}
 
 
-def write(version: Path, made_from: dict[str, Any], file: str, errors: dict[str, float]) -> None:
+def write(version: Path, identity: Identity, found: Mapping[str, Any], files: Iterable[str]) -> None:
     """Last of all, so that a folder with a manifest is a whole one."""
-    manifest = {**made_from, "files": file_hashes(version, [file]), "relative_errors": errors}
-    temporary = version / f"{MANIFEST_FILE}.part"
-    temporary.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
-    temporary.rename(version / MANIFEST_FILE)
+    manifest = {"kind": MANIFEST_KIND, **identity, **found, "files": file_hashes(version, files)}
+    (version / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
 
 
-def is_current(version: Path, made_from: dict[str, Any]) -> bool:
+def is_current(version: Path, identity: Identity) -> bool:
     """True when the folder holds what this export would make: same origin, and the files still as they were."""
     try:
-        manifest = json.loads((version / MANIFEST_FILE).read_text())
-        unchanged = file_hashes(version, manifest["files"]) == manifest["files"]
-    except (OSError, ValueError, KeyError):
+        manifest = read_manifest(version)
+        same_origin = manifest is not None and all(manifest.get(key) == value for key, value in identity.items())
+        return same_origin and verify(version)
+    except SetupProblem:
         return False
-    return unchanged and all(manifest.get(key) == value for key, value in made_from.items())

@@ -1,57 +1,84 @@
-"""Carry out a plan: load each source once, make each stale model, write its manifest last. Imports torch."""
+"""Carry out a plan: make each stale model aside from its source, prove it, put it in place. Imports torch."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import gc
+from collections.abc import Callable, Mapping
 from pathlib import Path
-
-from transformers import CLIPModel
+from typing import Any
 
 from export import clip, manifest
-from export.network import export_network
-from export.plan import FILES, MODEL_FILE, Plan
+from export.components import Component, suffix
+from export.configs import add_shim, write_config, write_ensembles
+from export.finishing import Finished, finish
+from export.network import Network, export_network
+from export.plan import MODEL_FILE, Job, Plan
+from export.progress import Progress
+from export.staging import staged
+from modelcore.family import Family
 
 
-@dataclass(frozen=True)
-class Progress:
-    model: str
-    stage: str
+def carry_out(plan: Plan, folders: Mapping[str, Path], progress: Progress) -> None:
+    """From each part's folder. A failure leaves what is already in place, and the next run goes on from there."""
+    for job in plan.stale:
+        with staged(job.version) as aside:
+            made = _make(plan, job, folders[job.component.part] / job.component.folder, aside, progress)
+            manifest.write(aside, job.identity, made.found, (path.name for path in aside.iterdir()))
+            add_shim(aside, made.model)
+            write_config(plan.repository, made.model)
+        progress.done(job.name, made.summary)
+        gc.collect()  # a network of gigabytes must be gone before the next one comes
+    write_ensembles(plan.repository)
 
 
-def export_clip(plan: Plan) -> Iterator[Progress]:
-    """One event per model and stage."""
-    yield Progress("clip", "loading")
-    loaded = clip.load_clip(plan.source)
-    for name in plan.stale:
-        yield Progress(name, "exporting")
-        version = plan.version(name)
-        version.mkdir(parents=True, exist_ok=True)
-        errors = _MAKERS[name](loaded, plan.source, version)
-        manifest.write(version, plan.made_from, FILES[name], errors)
-        worst = f", largest relative error {max(errors.values()):.1e}" if errors else ""
-        yield Progress(name, f"done{worst}")
+def _make(plan: Plan, job: Job, source: Path, aside: Path, progress: Progress) -> Finished:
+    found: dict[str, Any] = {"source_files": manifest.source_hashes(source)}
+    if not job.component.is_network:
+        progress.stage(job.name, "writing")
+        _FILE_MAKERS[job.name](source, aside)
+        return Finished(job.component.model, found, "done")
+    progress.stage(job.name, "loading")
+    network = _builder(plan.family, job.component)(source)
+    progress.stage(job.name, "exporting and comparing with its source")
+    errors = export_network(job.name, network, aside / MODEL_FILE)
+    progress.stage(job.name, f"finishing for {plan.wish.target} in {plan.wish.precision}")
+    finished = finish(plan, job.component, network, aside / MODEL_FILE)
+    found |= {"relative_errors": errors} | _describe(network) | finished.found
+    summary = "; ".join(filter(None, (f"done, largest relative error {max(errors.values()):.1e}", finished.summary)))
+    return Finished(finished.model, found, summary)
 
 
-def _make_tokenizer(loaded: CLIPModel, source: Path, version: Path) -> dict[str, float]:
-    clip.write_tokenizer(source, clip.context_length(loaded), version)
-    return {}
+def _builder(family: Family, component: Component) -> Callable[[Path], Network]:
+    if component.part == "clip":
+        return _CLIP_BUILDERS[component.model.name]
+    if component.part == "sam2":
+        from export.sam2 import BUILDERS
+
+        return BUILDERS[component.model.name]
+    from export.diffusion import builders
+
+    assert family.diffusion is not None  # a family file with one and not the other is refused
+    return builders(family.diffusion.architecture)[suffix(family, component)].build
 
 
-def _make_preprocessing(loaded: CLIPModel, source: Path, version: Path) -> dict[str, float]:
-    clip.write_preprocessing(source, version)
-    return {}
+def _describe(network: Network) -> dict[str, Any]:
+    """The graph's open sizes by name, and the shapes that it was compared at."""
+    return {
+        "symbols": {item.name: {str(axis): name for axis, name in item.symbols.items()} for item in network.inputs},
+        "shapes": {
+            case: {item.name: list(tensor.shape) for item, tensor in zip(network.inputs, tensors, strict=True)}
+            for case, tensors in (*network.cases.items(), *network.cases_by_row.items())
+        },
+    }
 
 
-def _make_text(loaded: CLIPModel, source: Path, version: Path) -> dict[str, float]:
-    return export_network("clip_text", clip.text_network(loaded), version / MODEL_FILE)
+def _write_tokenizer(source: Path, aside: Path) -> None:
+    clip.write_tokenizer(source, clip.context_length(clip.load_clip(source)), aside)
 
 
-def _make_image(loaded: CLIPModel, source: Path, version: Path) -> dict[str, float]:
-    return export_network("clip_image", clip.image_network(loaded), version / MODEL_FILE)
-
-
-_MAKERS: dict[str, Callable[[CLIPModel, Path, Path], dict[str, float]]] = {
-    "clip_tokenize": _make_tokenizer,
-    "clip_preprocess": _make_preprocessing,
-    "clip_text": _make_text,
-    "clip_image": _make_image,
+_FILE_MAKERS: Mapping[str, Callable[[Path, Path], None]] = {
+    "clip_tokenize": _write_tokenizer,
+    "clip_preprocess": clip.write_preprocessing,
+}
+_CLIP_BUILDERS: Mapping[str, Callable[[Path], Network]] = {
+    "clip_text": lambda folder: clip.text_network(clip.load_clip(folder)),
+    "clip_image": lambda folder: clip.image_network(clip.load_clip(folder)),
 }

@@ -54,6 +54,15 @@ class EnsembleStep:
 
 
 @dataclass(frozen=True)
+class Warmup:
+    """One call of zeros that Triton makes before it calls a model ready. `dims` leave out the batch dimension."""
+
+    name: str
+    batch_size: int
+    dims: dict[str, tuple[int, ...]]  # by input
+
+
+@dataclass(frozen=True)
 class GpuProfile:
     """What differs on a GPU host; rendered as `configs/gpu.pbtxt` beside the default."""
 
@@ -61,6 +70,10 @@ class GpuProfile:
     accelerators: tuple[str, ...] = ()
     accelerator_parameters: dict[str, str] = field(default_factory=dict)
     why: str = ""
+    backend: Literal["", "tensorrt"] = ""  # none: the model's own
+    parameters: dict[str, str] = field(default_factory=dict)  # beside the model's own
+    file: str = ""  # in the version's folder; none: the backend's usual name
+    warmups: tuple[Warmup, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,72 @@
 """Reads families/<name>/family.toml: where each network of a set of weights comes from. Loads no weights."""
 
 import re
-import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Literal, cast, get_args
 
+from modelcore.contract import Limit
 from modelcore.errors import SetupProblem
+from modelcore.strict_toml import Table, read_toml
+
+Architecture = Literal["sd", "sdxl", "sd3"]
 
 FAMILY_FILE = "family.toml"
-PARTS = ("clip",)
+PARTS = ("clip", "diffusion", "sam2")
+SIZE_STEP_PX = 8  # one cell of every latent
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-_TOP_KEYS = {"name", "about", "licence", "parts"}
-_PART_KEYS = {"folder"}
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_REVISION = re.compile(r"[0-9a-f]{40}")
+_SCHEDULER = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
+_SOURCES = ("folder", "path", "hub")
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """A repository of the hub at one commit: a branch would be other weights tomorrow."""
+
+    repository: str
+    revision: str
+    gated: bool
+
+
+@dataclass(frozen=True)
+class Part:
+    """One set of networks, in the hub's layout, below `subfolder` of its source."""
+
+    name: str
+    source: Path | HubSource
+    subfolder: str
+    licence: str
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a request that says nothing gets."""
+
+    steps: int
+    guidance_scale: float
+    width: int
+    height: int
+    scheduler: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    width: Limit
+    height: Limit
+    steps: Limit
+    pictures: Limit
+
+
+@dataclass(frozen=True)
+class Diffusion:
+    """What a family that makes pictures says about making them."""
+
+    architecture: Architecture
+    defaults: Defaults
+    limits: Limits
 
 
 @dataclass(frozen=True)
@@ -20,67 +74,134 @@ class Family:
     name: str
     about: str
     licence: str
-    parts: dict[str, Path]  # part name -> folder in the hub's layout
+    diffusion: Diffusion | None
+    parts: Mapping[str, Part]
 
-    def part(self, name: str) -> Path:
+    def part(self, name: str) -> Part:
         if name not in self.parts:
             raise SetupProblem(f"family {self.name} has no part {name!r}; it has: {', '.join(self.parts)}")
         return self.parts[name]
 
 
+def family_names(families: Path) -> list[str]:
+    return sorted(path.parent.name for path in families.glob(f"*/{FAMILY_FILE}"))
+
+
 def read_family(folder: Path) -> Family:
     path = folder / FAMILY_FILE
-    if not path.is_file():
-        raise SetupProblem(f"no family here: {path} does not exist")
-    text = path.read_text(encoding="utf-8")
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SetupProblem(f"{path}: {error}") from error
-    return _Reader(path, text).family(document)
+    if not _NAME.fullmatch(folder.name) or not path.is_file():
+        known = ", ".join(family_names(folder.parent)) or "none"
+        raise SetupProblem(f"no family here: {path} does not exist; families in {folder.parent}: {known}")
+    return _family(read_toml(path))
 
 
-class _Reader:
-    """Holds the text beside the parsed document, so that every complaint can name its line."""
+def _family(document: Table) -> Family:
+    document.only("name", "about", "licence", "architecture", "defaults", "limits", "parts")
+    name, folder = document.text("name"), document.file.parent.name
+    if name != folder:
+        raise document.problem("name", f"name must be the folder's own, {folder!r}: {name!r}")
+    licence = document.text("licence")
+    parts = document.table("parts")
+    parts.only(*PARTS)
+    family = Family(
+        name=name,
+        about=document.text("about"),
+        licence=licence,
+        diffusion=_diffusion(document),
+        parts={part: _part(part, parts.table(part), licence) for part in parts.values},
+    )
+    if (family.diffusion is None) == ("diffusion" in family.parts):
+        raise document.problem("architecture", "architecture and [parts.diffusion] come together or not at all")
+    return family
 
-    def __init__(self, path: Path, text: str) -> None:
-        self._path = path
-        self._lines = text.splitlines()
 
-    def family(self, document: dict[str, Any]) -> Family:
-        self._only(document, _TOP_KEYS)
-        name = self._text(document, "name")
-        if not _NAME.fullmatch(name) or name != self._path.parent.name:
-            raise self._problem("name", f"name must be the folder's own, {self._path.parent.name!r}: {name!r}")
-        parts = document.get("parts", {})
-        self._only(parts, set(PARTS))
-        return Family(
-            name=name,
-            about=self._text(document, "about"),
-            licence=self._text(document, "licence"),
-            parts={part: self._folder(part, table) for part, table in parts.items()},
-        )
+def _part(name: str, table: Table, family_licence: str) -> Part:
+    table.only(*_SOURCES, "revision", "gated", "subfolder", "licence")
+    given = [key for key in _SOURCES if key in table]
+    if len(given) != 1:
+        raise table.problem(given[1] if given else "", f"part {name} needs exactly one of {', '.join(_SOURCES)}")
+    source = _hub(table) if given == ["hub"] else _local(name, table)
+    subfolder = table.text("subfolder") if "subfolder" in table else ""
+    _check_inside(table, "subfolder", subfolder)
+    return Part(name, source, subfolder, table.text("licence") if "licence" in table else family_licence)
 
-    def _folder(self, part: str, table: dict[str, Any]) -> Path:
-        self._only(table, _PART_KEYS)
-        folder = self._path.parent / self._text(table, "folder")
-        if not folder.is_dir():
-            raise self._problem("folder", f"part {part}: no such folder: {folder}")
-        return folder
 
-    def _text(self, table: dict[str, Any], key: str) -> str:
-        value = table.get(key)
-        if not isinstance(value, str) or not value:
-            raise self._problem(key, f"{key} must be a non-empty string: {value!r}")
-        return value
+def _hub(table: Table) -> HubSource:
+    repository = table.text("hub")
+    if not _HUB_ID.fullmatch(repository):
+        raise table.problem("hub", f"hub must be an id such as owner/name: {repository!r}")
+    revision = table.text("revision")
+    if not _REVISION.fullmatch(revision):
+        raise table.problem("revision", f"revision must be a commit, 40 hexadecimal digits: {revision!r}")
+    return HubSource(repository, revision, table.flag("gated") if "gated" in table else False)
 
-    def _only(self, table: dict[str, Any], allowed: set[str]) -> None:
-        for key in table:
-            if key not in allowed:
-                raise self._problem(key, f"unknown key {key!r}; known here: {', '.join(sorted(allowed))}")
 
-    def _problem(self, key: str, text: str) -> SetupProblem:
-        pattern = re.compile(rf"^\s*(\[.*\b{re.escape(key)}\]|{re.escape(key)}\s*=)")
-        line = next((number for number, line in enumerate(self._lines, 1) if pattern.match(line)), None)
-        where = f"{self._path}:{line}" if line else str(self._path)
-        return SetupProblem(f"{where}: {text}")
+def _local(part: str, table: Table) -> Path:
+    for key in ("revision", "gated"):
+        if key in table:
+            raise table.problem(key, f"{key} goes with a hub source; part {part} has a local one")
+    if "path" in table:
+        path = Path(table.text("path")).expanduser()
+        if not path.is_absolute():
+            raise table.problem("path", f"path must be absolute, or begin with ~: {table.text('path')!r}")
+        return path
+    _check_inside(table, "folder", table.text("folder"))
+    folder = table.file.parent / table.text("folder")
+    if not folder.is_dir():
+        raise table.problem("folder", f"part {part}: no such folder: {folder}")
+    return folder
+
+
+def _check_inside(table: Table, key: str, text: str) -> None:
+    path = PurePosixPath(text)
+    if path.is_absolute() or ".." in path.parts:
+        raise table.problem(key, f"{key} must stay below its source: {text!r}")
+
+
+def _diffusion(document: Table) -> Diffusion | None:
+    if "architecture" not in document:
+        for key in ("defaults", "limits"):
+            if key in document:
+                raise document.problem(key, f"[{key}] is for families with an architecture")
+        return None
+    architecture = document.text("architecture")
+    if architecture not in get_args(Architecture):
+        known = ", ".join(get_args(Architecture))
+        raise document.problem("architecture", f"architecture must be one of {known}: {architecture!r}")
+    limits = _limits(document.table("limits"))
+    return Diffusion(cast(Architecture, architecture), _defaults(document.table("defaults"), limits), limits)
+
+
+def _limits(table: Table) -> Limits:
+    table.only("width", "height", "steps_max", "pictures_max")
+    for key in ("width", "height"):
+        if any(size_px % SIZE_STEP_PX for size_px in table.span(key)):
+            raise table.problem(key, f"{key} must be multiples of {SIZE_STEP_PX} pixels: {list(table.span(key))}")
+    return Limits(
+        width=Limit("width", *table.span("width")),
+        height=Limit("height", *table.span("height")),
+        steps=Limit("steps", 1, table.integer("steps_max")),
+        pictures=Limit("num_images", 1, table.integer("pictures_max")),
+    )
+
+
+def _defaults(table: Table, limits: Limits) -> Defaults:
+    table.only("steps", "guidance_scale", "width", "height", "scheduler")
+    for limit in (limits.steps, limits.width, limits.height):
+        value = table.integer(limit.name)
+        if not limit.minimum <= value <= limit.maximum:
+            bounds = f"between {limit.minimum} and {limit.maximum}, as [limits] says"
+            raise table.problem(limit.name, f"{limit.name} must be {bounds}: {value}")
+    for key in ("width", "height"):
+        if table.integer(key) % SIZE_STEP_PX:
+            raise table.problem(key, f"{key} must be a multiple of {SIZE_STEP_PX} pixels: {table.integer(key)}")
+    scheduler = table.text("scheduler")
+    if not _SCHEDULER.fullmatch(scheduler):
+        raise table.problem("scheduler", f"scheduler must be a name such as ddim or euler_a: {scheduler!r}")
+    return Defaults(
+        steps=table.integer("steps"),
+        guidance_scale=table.number("guidance_scale"),
+        width=table.integer("width"),
+        height=table.integer("height"),
+        scheduler=scheduler,
+    )

@@ -7,7 +7,7 @@ from typing import Literal
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from modelcore.contract import EnsembleStep, InstanceGroup, ServedModel, Tensor
+from modelcore.contract import EnsembleStep, GpuProfile, InstanceGroup, ServedModel, Tensor
 
 Profile = Literal["default", "gpu"]
 
@@ -20,15 +20,17 @@ def render(model: ServedModel, profile: Profile = "default") -> str:
         _HEADER,
         f"# {model.about}",
         f"name: {_quoted(model.name)}",
-        'platform: "ensemble"' if model.backend == "ensemble" else f"backend: {_quoted(model.backend)}",
+        _backend(model, profile),
+        *_file(model, profile),
         f"max_batch_size: {model.max_batch_size}",
         *(line for tensor in model.inputs for line in _tensor("input", tensor)),
         *(line for tensor in model.outputs for line in _tensor("output", tensor)),
         *_dynamic_batching(model),
         *_instances(model, profile),
         *_accelerators(model, profile),
+        *_warmups(model, profile),
         *_response_cache(model),
-        *(_parameter(key, value) for key, value in model.parameters.items()),
+        *_parameters(model, profile),
         *_ensemble(model.steps),
     ]
     return "\n".join(lines) + "\n"
@@ -37,6 +39,23 @@ def render(model: ServedModel, profile: Profile = "default") -> str:
 def parse(text: str) -> model_config_pb2.ModelConfig:
     """The configuration as Triton's own protobuf message; unknown or misspelt keys raise ParseError."""
     return text_format.Parse(text, model_config_pb2.ModelConfig())
+
+
+def _backend(model: ServedModel, profile: Profile) -> str:
+    if model.backend == "ensemble":
+        return 'platform: "ensemble"'
+    gpu = _gpu(model, profile)
+    return f"backend: {_quoted(gpu.backend if gpu and gpu.backend else model.backend)}"
+
+
+def _file(model: ServedModel, profile: Profile) -> Iterator[str]:
+    gpu = _gpu(model, profile)
+    if gpu and gpu.file:
+        yield f"default_model_filename: {_quoted(gpu.file)}"
+
+
+def _gpu(model: ServedModel, profile: Profile) -> GpuProfile | None:
+    return model.gpu if profile == "gpu" else None
 
 
 def _tensor(direction: str, tensor: Tensor) -> Iterator[str]:
@@ -63,7 +82,8 @@ def _dynamic_batching(model: ServedModel) -> Iterator[str]:
 
 
 def _instances(model: ServedModel, profile: Profile) -> Iterator[str]:
-    group = model.gpu.instances if profile == "gpu" and model.gpu else model.instances
+    gpu = _gpu(model, profile)
+    group = gpu.instances if gpu else model.instances
     if group is not None:
         yield from _because(model, "instances")
         yield f"instance_group [{{ {_instance_group(group)} }}]"
@@ -74,16 +94,29 @@ def _instance_group(group: InstanceGroup) -> str:
 
 
 def _accelerators(model: ServedModel, profile: Profile) -> Iterator[str]:
-    if profile != "gpu" or model.gpu is None or not model.gpu.accelerators:
+    gpu = _gpu(model, profile)
+    if gpu is None or not gpu.accelerators:
         return
-    yield f"# {model.gpu.why}"
+    yield f"# {gpu.why}"
     yield "optimization { execution_accelerators {"
-    for name in model.gpu.accelerators:
+    for name in gpu.accelerators:
         yield f"  gpu_execution_accelerator {{ name: {_quoted(name)}"
-        for key, value in model.gpu.accelerator_parameters.items():
+        for key, value in gpu.accelerator_parameters.items():
             yield f"    parameters {_pair(key, value)}"
         yield "  }"
     yield "} }"
+
+
+def _warmups(model: ServedModel, profile: Profile) -> Iterator[str]:
+    """Zeros, never random: a random token id lies outside every vocabulary."""
+    gpu = _gpu(model, profile)
+    for warmup in gpu.warmups if gpu else ():
+        yield f"model_warmup {{ name: {_quoted(warmup.name)} batch_size: {warmup.batch_size}"
+        for tensor in model.inputs:
+            dims = ", ".join(map(str, warmup.dims[tensor.name]))
+            value = f"data_type: {_data_type(tensor)} dims: [{dims}] zero_data: true"
+            yield f"  inputs {{ key: {_quoted(tensor.name)} value: {{ {value} }} }}"
+        yield "}"
 
 
 def _response_cache(model: ServedModel) -> Iterator[str]:
@@ -107,6 +140,12 @@ def _ensemble(steps: tuple[EnsembleStep, ...]) -> Iterator[str]:
 def _because(model: ServedModel, subject: str) -> Iterator[str]:
     if subject in model.why:
         yield f"# {model.why[subject]}"
+
+
+def _parameters(model: ServedModel, profile: Profile) -> Iterator[str]:
+    gpu = _gpu(model, profile)
+    parameters = {**model.parameters, **(gpu.parameters if gpu else {})}
+    yield from (_parameter(key, value) for key, value in parameters.items())
 
 
 def _parameter(key: str, value: str) -> str:

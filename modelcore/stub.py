@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelcore.errors import InternalFault, InvalidInput, Overloaded, TriptychError, to_wire
+from modelcore.manifest import verify
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -22,8 +23,10 @@ _log = logging.getLogger(__name__)
 
 
 def version_folder(arguments: Mapping[str, str]) -> Path:
-    """The folder of the model version that is being loaded, from what Triton gives to `initialize`."""
-    return Path(arguments["model_repository"], arguments["model_version"])
+    """The folder of the model version that is being loaded, once its files are found to be what export wrote."""
+    folder = Path(arguments["model_repository"], arguments["model_version"])
+    verify(folder)
+    return folder
 
 
 def input_names(arguments: Mapping[str, str]) -> list[str]:

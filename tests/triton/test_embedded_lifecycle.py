@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from tritonclient.utils import InferenceServerException
 
 from embedded import leftovers, processes
 from embedded.options import TritonOptions
-from embedded.server import ModelsNotLoaded, TritonServer
+from embedded.server import GRACE_S, ModelsNotLoaded, TritonServer
 from embedded.supervisor import Supervisor, ask
 from tests.triton import onnx_models
 from tests.triton.conftest import READY_TIMEOUT_S, client_of, eventually, free_options
@@ -92,6 +93,22 @@ def test_hung_model_is_healed_by_kill_stub_and_load(server: TritonServer, tmp_pa
         client.load_model("net")
         assert infer(server) == 1.0
         assert hung not in server.stubs()["net"]
+
+
+def test_a_server_that_does_not_end_in_its_grace_time_is_killed_and_leaves_nothing(
+    embedded_binary: None, identity_repository: Path, tmp_path: Path
+) -> None:
+    options = dataclasses.replace(free_options(identity_repository), exit_timeout_s=60)
+    server = TritonServer(options, tmp_path / "triton.log")
+    server.start()
+    server.wait_ready(READY_TIMEOUT_S)
+    prefix, family = leftovers.prefix_of(server.guardian_pid), descendants(server.guardian_pid)
+    os.kill(server.stubs()["net"][0], signal.SIGKILL)  # tritonserver now waits for it, as long as it may
+    started_s = time.monotonic()
+    server.stop(grace_s=0.5)
+    assert time.monotonic() - started_s < GRACE_S
+    assert not any(map(processes.start_ticks, family))
+    assert files_with(prefix) == []
 
 
 def test_control_socket_is_private_and_answers_what_it_cannot_do(server: TritonServer, tmp_path: Path) -> None:

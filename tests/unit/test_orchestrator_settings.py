@@ -40,6 +40,12 @@ def test_a_wildcard_or_odd_origin_is_refused(origins: str) -> None:
         Settings(cors_origins=origins)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("hosts", ["*", "a.example:80", "http://a.example", "[::1]"])
+def test_a_host_with_more_than_its_name_is_refused(hosts: str) -> None:
+    with pytest.raises(ValidationError, match="not a host name"):
+        Settings(allowed_hosts=hosts)  # type: ignore[arg-type]
+
+
 def test_a_wrong_setting_is_one_line_on_the_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from google.protobuf import text_format
 
@@ -10,6 +12,7 @@ from modelcore.contract import (
     InstanceGroup,
     ServedModel,
     Tensor,
+    Warmup,
 )
 from modelcore.pbtxt import parse, render
 
@@ -51,6 +54,29 @@ def test_the_gpu_profile_changes_instances_and_accelerators_only() -> None:
         config.ClearField("instance_group")
         config.ClearField("optimization")
     assert default == gpu
+
+
+def test_the_gpu_profile_may_serve_another_file_with_another_backend() -> None:
+    model = replace(MODEL, gpu=GpuProfile(InstanceGroup("KIND_GPU"), backend="tensorrt", file="model.plan"))
+    default, gpu = parse(render(model)), parse(render(model, "gpu"))
+    assert (default.backend, default.default_model_filename) == ("onnxruntime", "")
+    assert (gpu.backend, gpu.default_model_filename) == ("tensorrt", "model.plan")
+
+
+def test_the_gpu_profile_adds_parameters_to_the_models_own() -> None:
+    model = replace(MODEL, gpu=GpuProfile(InstanceGroup("KIND_GPU"), parameters={"cudnn_conv_algo_search": "1"}))
+    gpu = {key: value.string_value for key, value in parse(render(model, "gpu")).parameters.items()}
+    assert gpu == {"session.disable_prepacking": "1", "cudnn_conv_algo_search": "1"}
+    assert list(parse(render(model)).parameters) == ["session.disable_prepacking"]
+
+
+def test_a_warm_up_gives_zeros_to_every_input_of_the_gpu_profile_only() -> None:
+    warmup = Warmup("largest", 8, {"x": (3, 32), "note": (1,)})
+    model = replace(MODEL, gpu=GpuProfile(InstanceGroup("KIND_GPU"), warmups=(warmup,)))
+    (written,) = parse(render(model, "gpu")).model_warmup
+    assert (written.name, written.batch_size, list(written.inputs["x"].dims)) == ("largest", 8, [3, 32])
+    assert all(given.zero_data for given in written.inputs.values())
+    assert not parse(render(model)).model_warmup
 
 
 def test_a_model_without_batching_still_says_so() -> None:

@@ -1,10 +1,27 @@
 import random
+from pathlib import Path
 
 import numpy as np
 import torch
+from transformers import Sam2Model
 
 from training.parts.sam2 import MASK_PX, Sam2Task, click, make
-from training.parts.sam2_exam import overlap
+from training.parts.sam2_exam import one_click, overlap, stability
+from training.world import World
+
+SHIPPED = Path(__file__).parents[2] / "families" / "demo" / "sam2"
+
+
+def test_shipped_sam2_outlines_what_was_clicked() -> None:
+    model = Sam2Model.from_pretrained(SHIPPED, dtype=torch.float32).eval()
+    samples = World("tune", 1).samples(8)
+    overlaps = [one_click(model, sample, seed=1) for sample in samples]
+    assert sum(overlaps) / len(overlaps) > 0.85
+
+
+def test_mask_that_is_the_same_however_the_line_is_drawn_is_stable() -> None:
+    logits = torch.tensor([[[9.0, -9.0], [9.0, -9.0]], [[0.5, -0.5], [9.0, -9.0]]])
+    torch.testing.assert_close(stability(logits), torch.tensor([1.0, 1 / 3]))
 
 
 def test_clicks_and_picture_share_one_language_of_places() -> None:

@@ -1,10 +1,21 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
 from training.parts.vae import BLOCKS, COARSE_BLOCKS, fold_normalisation, grown, make
-from training.parts.vae_exam import decibel
+from training.parts.vae_exam import decibel, measure
+
+SHIPPED = Path(__file__).parents[2] / "families" / "demo" / "vae"
+
+
+def test_shipped_vae_keeps_what_the_checker_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.parts.vae_exam.CASES", 8)
+    decibels, unchanged = measure(SHIPPED, "tune", 1)
+    assert decibels.value > 35
+    assert unchanged.value == 1
 
 
 def test_latents_are_an_eighth_of_the_picture_in_four_channels() -> None:
