@@ -4,6 +4,7 @@ Each row of a batch has its own timestep, so that pictures at different steps ca
 of any size; sd3 takes even sizes up to those of its table of positions (diffusers' own cuts an odd row off).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -30,15 +31,32 @@ _INPUTS: Mapping[str, tuple[tuple[int, ...], dict[int, str]]] = {
 _TIME_IDS = 6  # original height and width, top and left of the crop, wanted height and width
 
 
+# Consistency models distilled with guidance take its scale as an input. Theirs is served with one scale, the default of
+# diffusers' own pipeline, so that every sd UNet has the same inputs; such a model is never guided a second time.
+DISTILLED_GUIDANCE_SCALE = 8.5
+
+
 class Unet(torch.nn.Module):
     def __init__(self, unet: UNet2DConditionModel) -> None:
         super().__init__()
         self.unet = unet
+        size = unet.config["time_cond_proj_dim"]
+        self.guidance = None if size is None else guidance_embedding(DISTILLED_GUIDANCE_SCALE - 1, size)
 
     def forward(self, latents: torch.Tensor, timestep: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        guidance = None if self.guidance is None else self.guidance.expand(latents.shape[0], -1)
         # Triton has no rows without dims: timestep is (rows, 1).
-        noise: torch.Tensor = self.unet(latents, timestep[:, 0], text, return_dict=False)[0]
+        answer = self.unet(latents, timestep[:, 0], text, timestep_cond=guidance, return_dict=False)
+        noise: torch.Tensor = answer[0]
         return noise
+
+
+def guidance_embedding(scale: float, size: int) -> torch.Tensor:
+    """(1, size): sines, then cosines, of the scale at falling frequencies, as the models were trained with."""
+    half = size // 2
+    frequencies = torch.exp(torch.arange(half) * (-math.log(10_000) / (half - 1)))
+    angles = 1000 * scale * frequencies
+    return torch.nn.functional.pad(torch.cat([angles.sin(), angles.cos()]), (0, size % 2))[None]
 
 
 class UnetXl(torch.nn.Module):
