@@ -1,0 +1,86 @@
+"""SAM2's three served networks. Sizes that differ between families are -1.
+
+A picture goes through `sam2_encoder` and `sam2_prepare` once, and its prompts, ever so many, through `sam2_decoder`:
+the sixty-fourth of a thousand clicks finds everything of the picture that no click changes already computed.
+"""
+
+from modelcore.contract import DataType, DynamicBatching, GpuProfile, InstanceGroup, ServedModel, Tensor
+
+SAM2_MAX_PICTURES = 4
+
+_ON_GPU = GpuProfile(instances=InstanceGroup(kind="KIND_GPU"))
+
+_EMBEDDING_ABOUT = "what the picture shows, coarsely; the decoder's main input"
+_FINE_ABOUT = "at a quarter of the picture's side, for sharp edges"
+_MIDDLE_ABOUT = "at an eighth of the picture's side"
+
+# One picture: the first dimension is there for the graph, and 1.
+_ONE_EMBEDDING = Tensor("image_embedding", DataType.FP32, (1, -1, -1, -1), "of one picture")
+_ONE_FINE = Tensor("features_fine", DataType.FP32, (1, -1, -1, -1), "of one picture")
+_ONE_MIDDLE = Tensor("features_middle", DataType.FP32, (1, -1, -1, -1), "of one picture")
+
+_PREPARED = (
+    Tensor("image_tokens", DataType.FP32, (-1, -1, -1), "the picture with its earlier masks: masks, positions, size"),
+    Tensor("image_keys", DataType.FP32, (-1, -1, -1, -1), "what prompts look for: masks, heads, size, positions"),
+    Tensor("image_values", DataType.FP32, (-1, -1, -1, -1), "what prompts read: masks, heads, positions, size"),
+    Tensor("image_queries", DataType.FP32, (-1, -1, -1, -1), "what the picture asks: masks, heads, positions, size"),
+)
+
+_SAM2_ENCODER = ServedModel(
+    name="sam2_encoder",
+    backend="onnxruntime",
+    about="SAM2's picture features, with the mask decoder's own projections of the finer ones.",
+    inputs=(Tensor("pixel_values", DataType.FP32, (3, -1, -1), "stretched to the family's square and normalised"),),
+    outputs=(
+        Tensor("image_embedding", DataType.FP32, (-1, -1, -1), _EMBEDDING_ABOUT),
+        Tensor("features_fine", DataType.FP32, (-1, -1, -1), _FINE_ABOUT),
+        Tensor("features_middle", DataType.FP32, (-1, -1, -1), _MIDDLE_ABOUT),
+    ),
+    max_batch_size=SAM2_MAX_PICTURES,
+    batching=DynamicBatching(),
+    instances=InstanceGroup(),
+    gpu=_ON_GPU,
+)
+_SAM2_PREPARE = ServedModel(
+    name="sam2_prepare",
+    backend="onnxruntime",
+    about="What SAM2's decoder computes of a picture whatever the prompt. Once per picture, or per earlier masks.",
+    inputs=(
+        _ONE_EMBEDDING,
+        Tensor("mask_input", DataType.FP32, (-1, 1, -1, -1), "earlier masks, as the decoder gave them; zeros for none"),
+        Tensor("has_mask", DataType.BOOL, (-1,), "for each of them whether it counts; one false: no earlier masks"),
+    ),
+    outputs=_PREPARED,
+    # One picture with many masks: the tensors have different first dimensions, which no batcher can stack.
+    max_batch_size=0,
+    instances=InstanceGroup(),
+    gpu=_ON_GPU,
+)
+_SAM2_DECODER = ServedModel(
+    name="sam2_decoder",
+    backend="onnxruntime",
+    about="Prompts on one prepared picture to masks: all four of each prompt, the single one first.",
+    inputs=(
+        *_PREPARED,
+        _ONE_FINE,
+        _ONE_MIDDLE,
+        Tensor("points", DataType.FP32, (-1, -1, 2), "x and y in the network's pixels: prompts, points, 2"),
+        Tensor(
+            "labels",
+            DataType.INT64,
+            (-1, -1),
+            "1 on the thing, 0 beside it, 2 and 3 a box's top left and bottom right, -1 nowhere",
+        ),
+    ),
+    outputs=(
+        Tensor("masks", DataType.FP32, (-1, 4, -1, -1), "logits at the decoder's size: prompts, 4, height, width"),
+        Tensor("iou_scores", DataType.FP32, (-1, 4), "how good the network thinks each mask is"),
+        Tensor("object_scores", DataType.FP32, (-1, 1), "logit of whether there is anything under the prompt"),
+    ),
+    # One picture with many prompts, as for sam2_prepare: the prompts of a call are its batch.
+    max_batch_size=0,
+    instances=InstanceGroup(),
+    gpu=_ON_GPU,
+)
+
+SAM2_MODELS: tuple[ServedModel, ...] = (_SAM2_ENCODER, _SAM2_PREPARE, _SAM2_DECODER)
