@@ -1,10 +1,11 @@
 """Measure the SAM2 in a folder: from one click, and with automatic masks from a grid of clicks.
 
-The automatic masks here are the plain kind: a grid of clicks, the best of three masks for each, kept where the
-network expects a good outline, and each region once.
+The automatic masks are made as SAM's own generator makes them: a grid of clicks, the best of three masks for each,
+kept where the network expects a good outline and where it is sure of it, and each region once.
 """
 
 import random
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -22,6 +23,8 @@ from training.world import Sample, Split, World
 
 GRID = 16  # clicks on each axis
 LEAST_EXPECTED = 0.8  # predicted IoU of a mask that is kept
+LEAST_STABLE = 0.8  # IoU of the mask drawn sparingly and generously; SAM has 0.95 for masks four times as fine
+STABILITY_OFFSET = 1.0  # of the logits, to either side
 SAME = 0.7  # IoU above which two masks are one
 MATCHED = 0.75  # IoU at which a mask has found a thing
 _NAMES = {1: "one", 2: "two", 3: "three"}
@@ -40,8 +43,8 @@ def one_click(model: Sam2Model, sample: Sample, seed: int) -> float:
     """IoU of the best-rated mask from one click anywhere on one thing, at full size."""
     rng = random.Random(f"click {seed}")
     mask = rng.choice(list(sample.drawing.masks))
-    masks, _ = segment(model, sample, [click(mask, rng)])
-    return overlap(masks[0], mask)
+    clicked = segment(model, sample, [click(mask, rng)])
+    return overlap(clicked.masks[0], mask)
 
 
 def automatic(model: Sam2Model, samples: list[Sample]) -> list[Measured]:
@@ -58,25 +61,38 @@ def automatic(model: Sam2Model, samples: list[Sample]) -> list[Measured]:
 def automatic_masks(model: Sam2Model, sample: Sample) -> list[Masks]:
     step = CANVAS_PX / GRID
     centres = [int((n + 0.5) * step) for n in range(GRID)]
-    masks, expected = segment(model, sample, [(x, y) for y in centres for x in centres])
+    seen = segment(model, sample, [(x, y) for y in centres for x in centres])
+    good = (seen.expected >= LEAST_EXPECTED) & (seen.stability >= LEAST_STABLE)
     kept: list[Masks] = []
-    for index in expected.argsort(descending=True).tolist():
-        good = expected[index] >= LEAST_EXPECTED and masks[index].any()
-        if good and all(overlap(masks[index], other) < SAME for other in kept):
-            kept.append(masks[index])
+    for index in seen.expected.argsort(descending=True).tolist():
+        mask = seen.masks[index]
+        if good[index] and mask.any() and all(overlap(mask, other) < SAME for other in kept):
+            kept.append(mask)
     return kept
 
 
+@dataclass(frozen=True)
+class Segments:
+    masks: Masks  # (points, 128, 128), the best of three
+    expected: Tensor  # (points,), the IoU that the network expects
+    stability: Tensor  # (points,), 0 to 1
+
+
 @torch.inference_mode()
-def segment(model: Sam2Model, sample: Sample, points: list[tuple[int, int]]) -> tuple[Masks, Tensor]:
-    """For each point its best mask (points, 128, 128) and the IoU the network expects of it."""
+def segment(model: Sam2Model, sample: Sample, points: list[tuple[int, int]]) -> Segments:
     pixels = normalised(pixels_tensor([sample.drawing]))
     clicks = torch.tensor(points, dtype=torch.float32)[None, :, None]  # (1, points, 1, 2)
     seen = model(pixel_values=pixels, input_points=clicks, multimask_output=True)
     expected, best = seen.iou_scores[0].max(dim=1)
-    logits = seen.pred_masks[0, torch.arange(len(points)), best][:, None]
-    full = functional.interpolate(logits, size=(CANVAS_PX, CANVAS_PX), mode="bilinear")
-    return (full[:, 0] > 0).numpy(), expected
+    logits = seen.pred_masks[0, torch.arange(len(points)), best]
+    full = functional.interpolate(logits[:, None], size=(CANVAS_PX, CANVAS_PX), mode="bilinear")
+    return Segments((full[:, 0] > 0).numpy(), expected, stability(logits))
+
+
+def stability(logits: Tensor) -> Tensor:
+    """How little a mask depends on where the line is drawn: (points,)."""
+    sparing, generous = ((logits > offset).sum(dim=(1, 2)) for offset in (STABILITY_OFFSET, -STABILITY_OFFSET))
+    return sparing / generous.clamp(min=1)
 
 
 def overlap(one: Masks, other: Masks) -> float:

@@ -15,7 +15,7 @@ from training.world import Split, World
 
 
 def measure(folder: Path, split: Split = "held_out", seed: int = EXAM_SEED) -> list[Measured]:
-    network = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32).eval()
+    network = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32, low_cpu_mem_usage=False).eval()
     pictures = [sample.drawing.pixels for sample in World(split, seed).samples(CASES)]
     seen = [reconstruct(network, pixels) for pixels in pictures]
     pairs = list(zip(pictures, seen, strict=True))
