@@ -31,11 +31,14 @@ class Tensor:
 
 @dataclass(frozen=True)
 class DynamicBatching:
-    """How Triton gathers requests into one call. No delay by default: under load the queue fills by itself."""
+    """How Triton gathers requests into one call. No delay by default: under load the queue fills by itself.
+
+    There is no queue limit on purpose: with a default_queue_policy, Triton 2.51 leaves requests in the queue for half a
+    second at a time (docs/log.md, 2026-11-21). The REST service bounds how many can wait.
+    """
 
     preferred_sizes: tuple[int, ...] = ()
     max_queue_delay_us: int = 0
-    max_queue_size: int = 1024
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,6 @@ def _dynamic_batching(model: ServedModel) -> Iterator[str]:
     if model.batching.preferred_sizes:
         yield f"  preferred_batch_size: [{', '.join(map(str, model.batching.preferred_sizes))}]"
     yield f"  max_queue_delay_microseconds: {model.batching.max_queue_delay_us}"
-    yield f"  default_queue_policy {{ max_queue_size: {model.batching.max_queue_size} }}"
     yield "}"
 
 

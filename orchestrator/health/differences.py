@@ -63,8 +63,8 @@ def _batching(model: ServedModel, live: model_config_pb2.ModelConfig) -> Iterato
 def _queue(expected: DynamicBatching, found: Any) -> Iterator[str]:
     delay_us = found.max_queue_delay_microseconds
     yield from _unequal("queue delay in microseconds", expected.max_queue_delay_us, delay_us)
-    size = found.default_queue_policy.max_queue_size
-    yield from _unequal("queue size", expected.max_queue_size, size)
+    # We declare no limit, see modelcore.contract.DynamicBatching.
+    yield from _unequal("queue size", 0, found.default_queue_policy.max_queue_size)
 
 
 def _steps(model: ServedModel, live: model_config_pb2.ModelConfig) -> Iterator[str]:

@@ -17,7 +17,7 @@ from export.run import carry_out
 from modelcore.errors import SetupProblem
 from modelcore.family import Family, Part
 from modelcore.manifest import MANIFEST_FILE
-from modelcore.text.tokenizing import ClipTokenizer
+from modelcore.text.tokenizing import LENGTH_STEP, ClipTokenizer
 from modelcore.vision.clip import ClipPreprocessing, preprocess
 from tests.small_families import CONTEXT, write_random_clip
 
@@ -53,6 +53,14 @@ def test_token_ids_are_those_of_transformers(source: Path, repository: Path) -> 
     reference = CLIPTokenizer.from_pretrained(source)
     wanted = reference(TEXTS, padding="max_length", truncation=True, max_length=CONTEXT, return_tensors="np")
     assert (ClipTokenizer.load(repository / "clip_tokenize" / "1").encode(TEXTS).input_ids == wanted["input_ids"]).all()
+
+
+def test_short_texts_are_padded_no_further_than_to_the_next_step(source: Path, repository: Path) -> None:
+    reference = CLIPTokenizer.from_pretrained(source)
+    wanted = reference(["a", "b"], padding="max_length", max_length=LENGTH_STEP, return_tensors="np")
+    got = ClipTokenizer.load(repository / "clip_tokenize" / "1").encode(["a", "b"]).input_ids
+    assert got.shape == (2, LENGTH_STEP)
+    assert (got == wanted["input_ids"]).all()
 
 
 def test_only_a_text_over_the_context_is_told_as_truncated(repository: Path) -> None:

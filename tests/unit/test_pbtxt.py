@@ -23,7 +23,7 @@ MODEL = ServedModel(
     inputs=(Tensor("x", DataType.FP16, (3, -1), "in"), Tensor("note", DataType.BYTES, (1,), "said", optional=True)),
     outputs=(Tensor("y", DataType.BOOL, (-1,), "out"),),
     max_batch_size=8,
-    batching=DynamicBatching(preferred_sizes=(4, 8), max_queue_delay_us=100, max_queue_size=16),
+    batching=DynamicBatching(preferred_sizes=(4, 8), max_queue_delay_us=100),
     instances=InstanceGroup(),
     response_cache=True,
     parameters={"session.disable_prepacking": "1"},
@@ -38,11 +38,10 @@ def test_tensors_keep_name_type_dims_and_optionality() -> None:
     assert (second.name, second.data_type, list(second.dims), second.optional) == ("note", 13, [1], True)  # STRING
 
 
-def test_batching_and_its_queue_are_written() -> None:
+def test_batching_is_written() -> None:
     batching = parse(render(MODEL)).dynamic_batching
     assert list(batching.preferred_batch_size) == [4, 8]
     assert batching.max_queue_delay_microseconds == 100
-    assert batching.default_queue_policy.max_queue_size == 16
 
 
 def test_the_gpu_profile_changes_instances_and_accelerators_only() -> None:
