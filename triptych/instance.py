@@ -11,6 +11,9 @@ from pathlib import Path
 from modelcore.errors import SetupProblem
 
 
+LONGEST_SOCKET_PATH = 107  # bytes, of a Unix socket on Linux
+
+
 class Instance:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -22,7 +25,7 @@ class Instance:
     @contextlib.contextmanager
     def claim(self) -> Iterator[None]:
         """Hold the lock while this process serves; the kernel lets go of it even after a SIGKILL."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._prepare()
         with self._lock.open("a+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -36,6 +39,17 @@ class Instance:
             lock.flush()
             yield
             lock.truncate(0)
+
+    def _prepare(self) -> None:
+        if len(os.fsencode(self.control_socket)) > LONGEST_SOCKET_PATH:
+            raise SetupProblem(f"the path {self.control_socket} is too long for a socket: choose another with --state")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock.touch()
+        except OSError as error:
+            raise SetupProblem(
+                f"cannot write in {self.folder} ({error.strerror}): choose another with --state"
+            ) from error
 
     def running_pid(self) -> int | None:
         """The process that holds the lock now."""

@@ -91,6 +91,19 @@ def test_a_bad_setting_is_one_clear_line(tmp_path: Path) -> None:
     assert "refusing to listen on 0.0.0.0" in refused.stderr
 
 
+@pytest.mark.parametrize("state", ["/proc/nope", "/tmp/" + "x" * 120])
+def test_an_impossible_state_folder_is_one_clear_line(state: str) -> None:
+    refused = run("up", f"--state={state}")
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "choose another with --state" in refused.stderr
+
+
+def test_an_unknown_family_is_one_clear_line(tmp_path: Path) -> None:
+    refused = run("up", f"--state={tmp_path}", TRIPTYCH_FAMILY="nosuch")
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "families/nosuch/family.toml does not exist" in refused.stderr
+
+
 def test_down_stops_everything(tmp_path: Path) -> None:
     with running_triptych(tmp_path) as triptych:
         assert ours(triptych)

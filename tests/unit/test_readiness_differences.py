@@ -74,7 +74,7 @@ def prefer_sizes(live: Any) -> None:
         (drop_output, "output embedding is missing"),
         (drop_batching, "dynamic batching is False, the catalog says True"),
         (change_delay, "queue delay in microseconds is 5, the catalog says 0"),
-        (change_queue, "queue size is 7, the catalog says 1024"),
+        (change_queue, "queue size is 7, the catalog says 0"),
         (prefer_sizes, "preferred batch sizes is (2, 4), the catalog says ()"),
     ],
 )

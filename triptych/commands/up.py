@@ -15,9 +15,10 @@ from embedded.options import TritonOptions
 from embedded.server import TritonServer
 from embedded.supervisor import Supervisor
 from modelcore.errors import SetupProblem
+from modelcore.family import read_family
 from orchestrator.settings import PREFIX, Settings
 from triptych.instance import Instance
-from triptych.project import MODEL_REPOSITORY, STATE
+from triptych.project import FAMILIES, MODEL_REPOSITORY, STATE
 from triptych.rest_process import RestProcess
 
 HELP = "start Triton and the REST service on this machine and watch over both; Ctrl-C stops them"
@@ -45,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
     settings = read_settings(arguments)
+    read_family(FAMILIES / settings.family)  # a misspelt name must not serve another family's networks under it
     instance = Instance(arguments.state)
     with instance.claim():
         server = TritonServer(triton_options(arguments), instance.triton_log)
