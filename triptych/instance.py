@@ -10,7 +10,6 @@ from pathlib import Path
 
 from modelcore.errors import SetupProblem
 
-
 LONGEST_SOCKET_PATH = 107  # bytes, of a Unix socket on Linux
 
 
