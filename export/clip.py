@@ -14,6 +14,8 @@ from modelcore.errors import SetupProblem
 from modelcore.text.tokenizing import TOKENIZER_FILE
 from modelcore.vision.clip import SPEC_FILE
 
+_PROMPTS = ["a large red circle above a small blue square", "a photo of a cat", "sunset over the sea, oil on canvas"]
+
 
 class TextTower(torch.nn.Module):
     def __init__(self, clip: CLIPModel) -> None:
@@ -43,17 +45,24 @@ def load_clip(folder: Path) -> CLIPModel:
         raise SetupProblem(f"{folder} holds no readable CLIP: {str(error).splitlines()[0]}") from error
 
 
-def text_network(clip: CLIPModel) -> Network:
+def text_network(clip: CLIPModel, prompts: torch.Tensor | None = None) -> Network:
+    """`prompts` are the ids of real ones, to prove the graph with beside random ids."""
     context = context_length(clip)
+    cases = {
+        f"batch {rows}, length {length}": (_random_ids(clip, rows, length),) for rows, length in ((1, context), (5, 7))
+    }
     return Network(
         module=TextTower(clip),
         inputs=(GraphInput("input_ids", _random_ids(clip, 2, context), (0, 1), {0: "batch", 1: "length"}),),
         outputs=(GraphOutput("embedding", {0: "batch", 1: "size"}),),
-        cases={
-            f"batch {rows}, length {length}": (_random_ids(clip, rows, length),)
-            for rows, length in ((1, context), (5, 7))
-        },
+        cases=cases if prompts is None else {**cases, "real prompts": (prompts,)},
     )
+
+
+def real_prompts(folder: Path) -> torch.Tensor:
+    tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+    ids: torch.Tensor = tokenizer(_PROMPTS, padding=True, truncation=True, return_tensors="pt")["input_ids"]
+    return ids
 
 
 def image_network(clip: CLIPModel) -> Network:
@@ -65,8 +74,19 @@ def image_network(clip: CLIPModel) -> Network:
         module=ImageTower(clip),
         inputs=(GraphInput("pixel_values", torch.randn(2, 3, side, side), (0,), symbols),),
         outputs=(GraphOutput("embedding", {0: "batch", 1: "size"}),),
-        cases={f"batch {rows}": (torch.randn(rows, 3, side, side),) for rows in (1, 5)},
+        cases={
+            **{f"batch {rows}": (torch.randn(rows, 3, side, side),) for rows in (1, 5)},
+            "a drawn picture": (_drawn_picture(side),),
+        },
     )
+
+
+def _drawn_picture(side: int) -> torch.Tensor:
+    """A red disc on a slope of grey, normalised about as every CLIP's pictures are."""
+    rows, columns = torch.meshgrid(torch.linspace(0, 1, side), torch.linspace(0, 1, side), indexing="ij")
+    picture = rows.expand(3, -1, -1).clone()
+    picture[:, (rows - 0.4) ** 2 + (columns - 0.6) ** 2 < 0.05] = torch.tensor([[0.9], [0.1], [0.1]])
+    return ((picture - 0.45) / 0.27)[None]
 
 
 def write_tokenizer(folder: Path, context: int, version: Path) -> None:

@@ -79,6 +79,6 @@ _FILE_MAKERS: Mapping[str, Callable[[Path, Path], None]] = {
     "clip_preprocess": clip.write_preprocessing,
 }
 _CLIP_BUILDERS: Mapping[str, Callable[[Path], Network]] = {
-    "clip_text": lambda folder: clip.text_network(clip.load_clip(folder)),
+    "clip_text": lambda folder: clip.text_network(clip.load_clip(folder), clip.real_prompts(folder)),
     "clip_image": lambda folder: clip.image_network(clip.load_clip(folder)),
 }
