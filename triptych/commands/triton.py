@@ -69,7 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
     if options.address != LOOPBACK:
         _say(_EXPOSED.format(address=options.address))
     install_binary(binary, _say)
-    _stop_on(signal.SIGTERM)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     server = TritonServer(options, arguments.log, binary)
     try:
         server.start()
@@ -99,15 +100,6 @@ def options_from(arguments: argparse.Namespace) -> TritonOptions:
 def _refuse(problems: list[str]) -> None:
     if problems:
         raise SetupProblem("\n          ".join(problems))
-
-
-def _stop_on(number: signal.Signals) -> None:
-    """Make `kill` end this as Ctrl-C does."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(number, interrupt)
 
 
 def _supervise(server: TritonServer, control: Path | None) -> None:

@@ -52,7 +52,9 @@ def run(arguments: argparse.Namespace) -> int:
         server = TritonServer(triton_options(arguments), instance.triton_log)
         rest = RestProcess(settings.host, settings.port, rest_environment(settings, instance))
         refuse(problems(server.options, settings))
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        # Both end us in order, even where whoever started us had turned Ctrl-C off, as shells do for background jobs.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
         try:
             start_triton(server)
             say("starting the REST service")
