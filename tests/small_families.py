@@ -11,7 +11,7 @@ _WORDS = [
     "a large red circle above a small blue square",
     "two green stars, left of a yellow triangle",
 ]
-CONTEXT = 16
+CONTEXT = 40
 
 
 def write_random_clip(folder: Path, *, seed: int = 0, projection: int = 24) -> Path:

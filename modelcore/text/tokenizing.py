@@ -13,7 +13,7 @@ from modelcore.errors import SetupProblem
 TOKENIZER_FILE = "tokenizer.json"
 # Rows are padded to a multiple of this, not to the whole context: CLIP reads causally and takes its answer at the end
 # mark, so what follows changes nothing but the work. The step keeps shapes few, since Triton batches only equal ones.
-LENGTH_STEP = 8
+LENGTH_STEP = 16
 
 
 @dataclass(frozen=True)
