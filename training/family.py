@@ -59,7 +59,28 @@ def sam2() -> Part:
     return Part("sam2", "SAM2 (Sam2Model)", sam2.RECIPE, sam2.train_part, sam2_exam.measure)
 
 
-PARTS: dict[str, Callable[[], Part]] = {"tokenizer": tokenizer, "clip": clip, "vae": vae, "sam2": sam2}
+def captioner() -> Part:
+    from training.parts import captioner, captioner_exam
+
+    title = "Captioner (Blip2ForConditionalGeneration)"
+    return Part("captioner", title, captioner.RECIPE, captioner.train_part, captioner_exam.measure)
+
+
+def unet() -> Part:
+    from training.parts import unet, unet_exam
+
+    title = "UNet and text encoder (UNet2DConditionModel, CLIPTextModel)"
+    return Part("unet", title, unet.RECIPE, unet.train_part, unet_exam.measure)
+
+
+PARTS: dict[str, Callable[[], Part]] = {
+    "tokenizer": tokenizer,
+    "clip": clip,
+    "vae": vae,
+    "sam2": sam2,
+    "captioner": captioner,
+    "unet": unet,
+}
 
 
 def is_present(name: str, family: Path = FAMILY) -> bool:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from training.bars import BARS, Bar
+from training.bars import AT_MOST, BARS, Bar
 
 _NORMAL_95 = 1.959964
 
@@ -26,7 +26,7 @@ class Measured:
         """None where nothing is promised."""
         if self.bar.bar is None:
             return None
-        if self.bar.unit == "share of false":
+        if self.bar.unit in AT_MOST:
             return self.value <= self.bar.bar
         return self.value >= self.bar.bar
 
@@ -63,7 +63,7 @@ def table(measured: Sequence[Measured]) -> str:
 def _row(one: Measured) -> str:
     part, bar = one.key.split(".")[0], one.bar
     verdict = {True: "met", False: "MISSED", None: ""}[one.is_met]
-    sign = "at most " if bar.unit == "share of false" else ""
+    sign = "at most " if bar.unit in AT_MOST else ""
     promised = "" if bar.bar is None else sign + _text(bar.bar, bar)
     interval = f"{_text(one.low, bar)} to {_text(one.high, bar)}"
     says = f"{bar.says} ({one.cases} cases)"
@@ -73,4 +73,6 @@ def _row(one: Measured) -> str:
 def _text(value: float, bar: Bar) -> str:
     if bar.unit == "dB":
         return f"{value:.1f} dB"
+    if bar.unit == "s":
+        return f"{value:.2f} s"
     return f"{value:.3f}" if bar.unit == "IoU" else f"{100 * value:.1f} %"

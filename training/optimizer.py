@@ -55,11 +55,12 @@ def rate_share(number: int, steps: int) -> float:
 
 
 def inner_weights(network: nn.Module) -> list[Tensor]:
-    """Weights of linear layers, and of convolutions from many channels to many."""
+    """Weights of linear layers, and of convolutions from many channels to many; none that are frozen."""
     return [
         module.weight
         for module in network.modules()
-        if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and _has_many_channels(module))
+        if (isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and _has_many_channels(module)))
+        and module.weight.requires_grad
     ]
 
 

@@ -27,8 +27,12 @@ class Judge:
     @torch.inference_mode()
     def images(self, samples: list[Sample]) -> Tensor:
         """(samples, width), unit length."""
-        pixels = normalised(shrunk(pixels_tensor([sample.drawing for sample in samples])))
-        pooled = self.model.vision_model(pixel_values=pixels).pooler_output
+        return self.pictures(pixels_tensor([sample.drawing for sample in samples]))
+
+    @torch.inference_mode()
+    def pictures(self, pixels: Tensor) -> Tensor:
+        """(pictures, 3, 128, 128) of 0 to 1 -> (pictures, width), unit length."""
+        pooled = self.model.vision_model(pixel_values=normalised(shrunk(pixels))).pooler_output
         return torch.nn.functional.normalize(self.model.visual_projection(pooled), dim=-1)
 
     @torch.inference_mode()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from training.measurement import Measured
 
 HELP = "train the demo family's networks from nothing, or measure them again"
-_PARTS = ("tokenizer", "clip", "vae", "sam2")
+_PARTS = ("tokenizer", "clip", "vae", "sam2", "captioner", "unet")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
