@@ -114,6 +114,10 @@ class Settings(BaseSettings):
         pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$",
         description="The family whose networks are served; also accepted as the name of the model.",
     )
+    families_folder: Path = Field(
+        default=Path("families"),
+        description="The folder with each family's `family.toml`; nothing else of it is read.",
+    )
     triton_address: str = Field(default="127.0.0.1:8001", description="Triton's gRPC address, host:port.")
     triton_keepalive_s: PositiveInt = Field(
         default=310,
@@ -123,9 +127,61 @@ class Settings(BaseSettings):
     embeddings_deadline_s: PositiveFloat = Field(
         default=10.0, description="How long one embeddings request may take before it is answered 503."
     )
+    generate_deadline_s: PositiveFloat = Field(
+        default=600.0,
+        description="How long the painting of one request's pictures may take before it is stopped and answered 503.",
+    )
     health_deadline_s: PositiveFloat = Field(
         default=2.0,
         description="How long Triton may take to answer a question about its health or its models.",
+    )
+
+    state_folder: Path = Field(
+        default=Path(".triptych"),
+        description="The folder for the database and the pictures, unless URLs below say otherwise.",
+    )
+    database_url: str | None = Field(
+        default=None,
+        description="postgresql://USER:PASSWORD@HOST/NAME, or sqlite:///FILE. Without it, SQLite's `triptych.db` in "
+        "the state folder.",
+    )
+    objects_url: str | None = Field(
+        default=None,
+        description="Where the bytes of pictures are kept: s3://BUCKET/PREFIX, with credentials, region and endpoint "
+        "in the usual AWS_ variables. Without it, `objects` in the state folder.",
+    )
+    redis_url: str | None = Field(
+        default=None,
+        description="redis://HOST:PORT/DATABASE, which tells `triptych worker` processes of new jobs. Without it, jobs "
+        "are done inside the orchestrator. Redis needs no persistence: the jobs themselves are in the database.",
+    )
+    job_slots: int = Field(
+        default=4,
+        ge=1,
+        le=256,
+        description="How many jobs one process does at a time.",
+    )
+    job_queue_limit: PositiveInt = Field(default=1_000, description="How many jobs may wait; one more is answered 503.")
+    job_queue_limit_per_caller: PositiveInt = Field(
+        default=200, description="How many jobs of one caller may wait; one more is answered 429."
+    )
+    job_lease_s: PositiveFloat = Field(
+        default=30.0, description="A worker that has not been heard of for so long has lost its job to another."
+    )
+    job_heartbeat_s: PositiveFloat = Field(
+        default=5.0, description="How often a worker is heard of; at most a third of the lease."
+    )
+    job_attempts: PositiveInt = Field(
+        default=3, le=100, description="How often a job is tried before it has failed for good."
+    )
+    job_expiry_s: PositiveFloat = Field(
+        default=86_400.0, description="A job that nobody could begin for so long has failed."
+    )
+    job_retention_s: PositiveFloat = Field(
+        default=2_592_000.0,
+        ge=86_400.0,
+        description="How long a job that has ended is remembered; its pictures stay in the gallery. At least a day, "
+        "since quotas count a day.",
     )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
@@ -172,6 +228,14 @@ class Settings(BaseSettings):
         description="The Unix socket of Triton's supervisor, which can kill a stub and restart Triton. "
         "Without it the watchdog can only load models again.",
     )
+
+    @model_validator(mode="after")
+    def _leave_room_for_a_missed_heartbeat(self) -> Self:
+        if self.job_heartbeat_s * 3 > self.job_lease_s:
+            raise ValueError(
+                f"the heartbeat must be at most a third of the lease of {self.job_lease_s} s: {self.job_heartbeat_s} s"
+            )
+        return self
 
     @model_validator(mode="after")
     def _refuse_an_open_door(self) -> Self:

@@ -26,6 +26,7 @@ from typing import TextIO
 PROJECT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = PROJECT / ".venv"
 PYTHON = ENVIRONMENT / "bin" / "python"
+REFERENCES = ENVIRONMENT / "reference"
 STAMP = ENVIRONMENT / "setup.json"
 LOCK = PROJECT / ".setup.lock"
 TICK_S = 1.0
@@ -83,6 +84,8 @@ def set_up(purpose: str) -> None:
         make_environment()
         install_torch(accelerator)
         install_packages(purpose, accelerator)
+        if purpose == "test":
+            install_references()
         remember(purpose, wanted)
     run_step("Triton's server binary", [PYTHON, "-m", "embedded.binary"])
     # Another family that was exported into the same models is there on purpose.
@@ -136,7 +139,7 @@ def choose_accelerator() -> tuple[str, str]:
 def fingerprint(accelerator: str) -> str:
     """Changes when anything that decides the environment's content changes."""
     digest = hashlib.sha256(f"{accelerator} {sys.version}".encode())
-    for name in ("pyproject.toml", "constraints.txt"):
+    for name in ("pyproject.toml", "constraints.txt", "tools/reference.txt"):
         digest.update((PROJECT / name).read_bytes())
     return digest.hexdigest()
 
@@ -216,6 +219,17 @@ def install_packages(purpose: str, accelerator: str) -> None:
     # A plain path file, not an import hook: Triton's stubs run Python in isolated mode and must find us too.
     mode = ["--no-build-isolation", "--config-settings", "editable_mode=compat"]
     pip_step("packages", [*mode, "--editable", f".[{','.join(extras)}]"])
+
+
+def install_references() -> None:
+    """Packages that only tests compare with, and that would shadow our own in the environment itself."""
+    shutil.rmtree(REFERENCES, ignore_errors=True)
+    aside = ["--no-deps", "--no-build-isolation", "--target", REFERENCES, "--requirement", "tools/reference.txt"]
+    # Where nvcc is at hand, SAM2 would build CUDA kernels for minutes; only its Python is wanted.
+    run_step(
+        "references",
+        ["env", "SAM2_BUILD_CUDA=0", PYTHON, "-m", "pip", "install", "--disable-pip-version-check", *aside],
+    )
 
 
 def pip_step(title: str, arguments: list[str]) -> None:

@@ -1,0 +1,138 @@
+"""The gallery's SQL. Every statement names the owner, so that nobody meets another's pictures by a guessed id."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
+
+from orchestrator.gallery.pictures import Embedding, Image, KeptPicture
+from orchestrator.gallery.search import ImageFilter, conditions, searchable
+from orchestrator.storage.cursors import newest_first, older_than
+from orchestrator.storage.dialects import now_ms
+from orchestrator.storage.tables import ImageRow
+
+_COLUMNS = [getattr(ImageRow, field.name) for field in dataclasses.fields(Image)]
+_NEWEST_FIRST = newest_first(ImageRow.created_at_ms, ImageRow.id)
+_LONGEST_LINE = 100
+
+
+async def insert_images(
+    connection: AsyncConnection, owner: str, pictures: Sequence[KeptPicture], job_id: str | None = None
+) -> list[Image]:
+    """In the caller's transaction, so that a job and its pictures are done together or not at all."""
+    images = []
+    for position, picture in enumerate(pictures):
+        values = _values(picture) | {"owner": owner, "job_id": job_id, "job_position": None if not job_id else position}
+        values["parent_id"] = await _own_parent(connection, owner, picture)
+        row = await connection.execute(insert(ImageRow).values(values).returning(*_COLUMNS))
+        images.append(Image(**row.one()._mapping))
+    return images
+
+
+async def find_image(connection: AsyncConnection, owner: str, image_id: str) -> Image | None:
+    return await _first(connection, ImageRow.owner == owner, ImageRow.id == image_id)
+
+
+async def find_last_image(connection: AsyncConnection, owner: str) -> Image | None:
+    return await _first(connection, ImageRow.owner == owner)
+
+
+async def list_images(
+    connection: AsyncConnection, owner: str, wanted: ImageFilter, cursor: str | None, limit: int
+) -> list[Image]:
+    where = conditions(owner, wanted)
+    if cursor is not None:
+        where.append(older_than(cursor, ImageRow.created_at_ms, ImageRow.id))
+    rows = await connection.execute(select(*_COLUMNS).where(*where).order_by(*_NEWEST_FIRST).limit(limit))
+    return [Image(**row._mapping) for row in rows]
+
+
+async def find_images(connection: AsyncConnection, owner: str, image_ids: Sequence[str]) -> list[Image]:
+    """In the order asked for, without those that are gone."""
+    rows = await connection.execute(select(*_COLUMNS).where(ImageRow.owner == owner, ImageRow.id.in_(image_ids)))
+    found = {row.id: Image(**row._mapping) for row in rows}
+    return [found[image_id] for image_id in image_ids if image_id in found]
+
+
+async def list_ancestors(connection: AsyncConnection, owner: str, image: Image) -> list[Image]:
+    """The parent first, then its parent, and so on."""
+    line = select(ImageRow.id, ImageRow.parent_id).where(ImageRow.id == image.parent_id, ImageRow.owner == owner)
+    walk = line.cte(recursive=True)
+    elder = aliased(ImageRow)
+    step = select(elder.id, elder.parent_id).join(walk, elder.id == walk.c.parent_id).where(elder.owner == owner)
+    walk = walk.union_all(step)
+    ids = (await connection.scalars(select(walk.c.id).limit(_LONGEST_LINE))).all()
+    return await find_images(connection, owner, ids)
+
+
+async def list_children(connection: AsyncConnection, owner: str, image: Image, limit: int) -> list[Image]:
+    where = (ImageRow.owner == owner, ImageRow.parent_id == image.id)
+    rows = await connection.execute(select(*_COLUMNS).where(*where).order_by(*_NEWEST_FIRST).limit(limit))
+    return [Image(**row._mapping) for row in rows]
+
+
+async def delete_image(connection: AsyncConnection, owner: str, image_id: str) -> tuple[str, ...] | None:
+    """The names of the bytes that it used, or None where there is no such picture."""
+    where = (ImageRow.owner == owner, ImageRow.id == image_id)
+    used = (ImageRow.object_sha256, ImageRow.thumbnail_sha256)
+    row = (await connection.execute(delete(ImageRow).where(*where).returning(*used))).one_or_none()
+    return None if row is None else tuple(row)
+
+
+async def set_feedback(
+    connection: AsyncConnection, owner: str, image_id: str, feedback: int, note: str
+) -> Image | None:
+    where = (ImageRow.owner == owner, ImageRow.id == image_id)
+    change = update(ImageRow).where(*where).values(feedback=feedback, note=note).returning(*_COLUMNS)
+    row = (await connection.execute(change)).one_or_none()
+    return None if row is None else Image(**row._mapping)
+
+
+async def set_embedding(connection: AsyncConnection, owner: str, image_id: str, embedding: Embedding) -> bool:
+    """A picture gets its embedding once; the vector indexes count on that."""
+    where = (ImageRow.owner == owner, ImageRow.id == image_id, ImageRow.embedding.is_(None))
+    values = {"embedding": embedding.as_bytes(), "embedding_model": embedding.model}
+    return bool((await connection.execute(update(ImageRow).where(*where).values(values))).rowcount)
+
+
+async def _first(connection: AsyncConnection, *where: object) -> Image | None:
+    statement = select(*_COLUMNS).where(*where).order_by(*_NEWEST_FIRST).limit(1)  # type: ignore[arg-type]
+    row = (await connection.execute(statement)).one_or_none()
+    return None if row is None else Image(**row._mapping)
+
+
+async def _own_parent(connection: AsyncConnection, owner: str, picture: KeptPicture) -> str | None:
+    """A parent that was deleted while its child was being made is no reason to lose the child."""
+    if picture.new.parent is None:
+        return None
+    where = (ImageRow.owner == owner, ImageRow.id == picture.new.parent.image_id)
+    return (await connection.scalars(select(ImageRow.id).where(*where))).one_or_none()
+
+
+def _values(picture: KeptPicture) -> dict[str, object]:
+    new = picture.new
+    return {
+        "id": picture.id,
+        "created_at_ms": now_ms(),
+        "kind": new.kind,
+        "prompt": new.prompt,
+        "prompt_words": searchable(new.prompt),
+        "negative_prompt": new.negative_prompt,
+        "family": new.family,
+        "model": new.model,
+        "seed": new.seed,
+        "width": picture.width,
+        "height": picture.height,
+        "params": dict(new.params),
+        "relation": new.parent.relation if new.parent else None,
+        "object_sha256": picture.object_sha256,
+        "thumbnail_sha256": picture.thumbnail_sha256,
+        "size_bytes": len(new.data),
+        "media_type": picture.media_type,
+        "feedback": 0,
+        "note": "",
+        "embedding": new.embedding.as_bytes() if new.embedding else None,
+        "embedding_model": new.embedding.model if new.embedding else None,
+    }

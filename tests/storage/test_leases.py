@@ -1,0 +1,159 @@
+"""Which job is taken next, by whom it may be written, and when it will be done. The SQL alone, without workers."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from orchestrator.jobs import leases
+from orchestrator.jobs.model import Claim, Job, Priority
+from orchestrator.lasting import Lasting
+from orchestrator.storage.dialects import now_ms
+from orchestrator.storage.tables import JobRow
+from tests.storage.jobs import ME, OTHER, drawing, running
+
+LEASE_S = 30.0
+
+
+@pytest.fixture
+async def lasting(database_url: str, tmp_path: Path) -> AsyncIterator[Lasting]:
+    async with running(database_url, tmp_path, slots=0) as lasting:
+        yield lasting
+
+
+async def submit(lasting: Lasting, owner: str = ME, **known: object) -> Job:
+    return (await lasting.jobs.submit(drawing(owner=owner, **known))).job  # type: ignore[arg-type]
+
+
+async def claim(lasting: Lasting, kinds: Sequence[str] = ("draw",)) -> Claim | None:
+    async with lasting.database.writing() as connection:
+        return await leases.claim(connection, kinds, LEASE_S)
+
+
+async def owners_of_claims(lasting: Lasting, count: int, *, finish: bool) -> str:
+    served = ""
+    for _ in range(count):
+        claimed = await claim(lasting)
+        assert claimed is not None
+        served += claimed.job.owner[-1]
+        if finish:
+            async with lasting.database.writing() as connection:
+                assert await leases.complete(connection, claimed, {})
+    return served
+
+
+@pytest.mark.parametrize("finish", [True, False], ids=["one at a time", "all at once"])
+async def test_callers_take_turns_however_many_jobs_each_has(lasting: Lasting, finish: bool) -> None:
+    for owner in ("key:a", "key:a", "key:a", "key:a", "key:b", "key:b", "key:c"):
+        await submit(lasting, owner)
+    served = await owners_of_claims(lasting, 7, finish=finish)
+    assert sorted(served[:3]) == ["a", "b", "c"]
+    assert sorted(served[3:5]) == ["a", "b"]
+    assert served[5:] == "aa"
+
+
+async def test_whoever_waits_for_an_answer_goes_before_batches(lasting: Lasting) -> None:
+    await submit(lasting, ME, priority=Priority.BATCH)
+    await submit(lasting, OTHER, priority=Priority.INTERACTIVE)
+    await submit(lasting, OTHER, priority=Priority.INTERACTIVE)
+    assert await owners_of_claims(lasting, 3, finish=False) == f"{OTHER[-1] * 2}{ME[-1]}"
+
+
+async def test_a_callers_own_jobs_are_done_in_their_order(lasting: Lasting) -> None:
+    jobs = [await submit(lasting) for _ in range(5)]
+    claimed = [await claim(lasting) for _ in range(5)]
+    assert [each.job.id for each in claimed if each] == [job.id for job in jobs]
+
+
+async def test_claims_at_the_same_time_take_different_jobs(lasting: Lasting) -> None:
+    jobs = [await submit(lasting) for _ in range(10)]
+    claimed = await asyncio.gather(*(claim(lasting) for _ in range(15)))
+    assert sorted(each.job.id for each in claimed if each) == sorted(job.id for job in jobs)
+
+
+async def test_a_worker_takes_only_what_it_can_do(lasting: Lasting) -> None:
+    await submit(lasting)
+    assert await claim(lasting, ["segment"]) is None
+
+
+async def test_a_job_that_pauses_before_its_retry_is_not_taken(lasting: Lasting) -> None:
+    await submit(lasting)
+    claimed = await claim(lasting)
+    assert claimed is not None
+    async with lasting.database.writing() as connection:
+        assert await leases.retry_or_fail(connection, claimed, "unavailable", "", pause_s=60.0)
+    assert await claim(lasting) is None
+
+
+async def test_a_lease_that_ran_out_is_void_once_the_job_was_taken_again(lasting: Lasting) -> None:
+    await submit(lasting)
+    first = await claim(lasting)
+    assert first is not None
+    async with lasting.database.writing() as connection:
+        await connection.execute(update(JobRow).values(lease_until_ms=now_ms() - 1))
+        assert await leases.reap(connection) == [first.job.id]
+    second = await claim(lasting)
+    assert second is not None
+    async with lasting.database.writing() as connection:
+        assert await leases.renew(connection, [first.token, second.token], LEASE_S) == {second.token}
+        assert not await leases.complete(connection, first, {"by": "first"})
+        assert not await leases.fail(connection, first, "x", "x")
+        assert not await leases.give_back(connection, first)
+        assert not await leases.record_step(connection, first, 1, 3)
+        assert await leases.complete(connection, second, {"by": "second"})
+    assert (await lasting.jobs.get(ME, first.job.id)).result == {"by": "second"}
+
+
+async def test_a_lease_that_is_kept_is_not_reaped(lasting: Lasting) -> None:
+    await submit(lasting)
+    await claim(lasting)
+    async with lasting.database.writing() as connection:
+        assert await leases.reap(connection) == []
+
+
+async def test_a_job_that_loses_every_worker_fails_with_a_reason(lasting: Lasting) -> None:
+    job = await submit(lasting)
+    for _ in range(3):
+        assert await claim(lasting) is not None
+        async with lasting.database.writing() as connection:
+            await connection.execute(update(JobRow).values(lease_until_ms=now_ms() - 1))
+            await leases.reap(connection)
+    lost = await lasting.jobs.get(ME, job.id)
+    assert (lost.state, lost.attempt, lost.error_code) == ("failed", 3, "lost_worker")
+
+
+async def test_a_running_jobs_time_left_is_told_by_its_own_steps(lasting: Lasting) -> None:
+    job = await submit(lasting, steps=10)
+    async with lasting.database.writing() as connection:
+        running = {"state": "running", "lease_token": job.id, "step": 4, "lease_until_ms": now_ms() + 60_000}
+        await connection.execute(update(JobRow).values(**running, started_at_ms=now_ms() - 8_000))
+    eta_s = await lasting.jobs.eta_s(await lasting.jobs.get(ME, job.id))
+    assert eta_s == pytest.approx(12.0, abs=3.0)
+
+
+async def test_a_queued_jobs_time_left_is_the_work_ahead_at_the_measured_pace(lasting: Lasting) -> None:
+    measured = await submit(lasting, cost=100)
+    async with lasting.database.writing() as connection:
+        finished_at_ms = round(time.time() * 1000)
+        done = {"state": "completed", "started_at_ms": finished_at_ms - 2_000, "finished_at_ms": finished_at_ms}
+        await connection.execute(update(JobRow).where(JobRow.id == measured.id).values(done))
+    ahead = await submit(lasting, OTHER, cost=200)
+    async with lasting.database.writing() as connection:
+        half_done = {
+            "state": "running",
+            "lease_token": "x",
+            "lease_until_ms": now_ms() + 60_000,
+            "step": 5,
+            "steps": 10,
+        }
+        await connection.execute(update(JobRow).where(JobRow.id == ahead.id).values(half_done))
+    await submit(lasting, ME, cost=300, priority=Priority.BATCH)
+    mine = await submit(lasting, ME, cost=50)
+    assert await lasting.jobs.eta_s(mine) == pytest.approx((100 + 50) * 0.02)
+
+
+async def test_nothing_is_foretold_before_anything_was_measured(lasting: Lasting) -> None:
+    assert await lasting.jobs.eta_s(await submit(lasting, cost=100)) is None
