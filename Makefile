@@ -40,4 +40,4 @@ bench: test-setup  ## measured comparisons, as ratios within one run
 clean:  ## remove what setup and runs have made; sources stay
 	rm -rf .venv .triptych .setup.lock *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
-	find model_repository -name model.onnx* -o -name manifest.json -o -name tokenizer.json -o -name preprocess.json | xargs -r rm -f
+	find model_repository -name model.onnx* -o -name manifest.json -o -name tokenizer.json -o -name preprocess.json -o -name pipeline.json -o -name scheduler_config.json -o -path '*/1/family.toml' -o -name segment.json | xargs -r rm -f

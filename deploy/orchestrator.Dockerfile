@@ -8,8 +8,11 @@ COPY modelcore modelcore
 COPY orchestrator orchestrator
 RUN python -m pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt ".[orchestrator]" \
     && python -I -c "import orchestrator.app" \
-    && useradd --system --uid 10001 --no-create-home triptych
+    && useradd --system --uid 10001 --no-create-home triptych \
+    && install --directory --owner triptych /state
+COPY families /families
 
+ENV TRIPTYCH_STATE_FOLDER=/state
 WORKDIR /
 USER 10001
 EXPOSE 8080

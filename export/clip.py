@@ -18,13 +18,17 @@ _PROMPTS = ["a large red circle above a small blue square", "a photo of a cat", 
 
 
 class TextTower(torch.nn.Module):
+    """With the temperature of these very weights: whoever turns cosines into confidences needs both."""
+
     def __init__(self, clip: CLIPModel) -> None:
         super().__init__()
         self.clip = clip
+        self.logit_scale = torch.nn.Buffer(clip.logit_scale.detach().exp())
 
-    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+    def forward(self, input_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         features = self.clip.get_text_features(input_ids=input_ids).pooler_output
-        return torch.nn.functional.normalize(features, dim=-1)
+        scales = self.logit_scale.expand(input_ids.shape[0], 1)
+        return torch.nn.functional.normalize(features, dim=-1), scales
 
 
 class ImageTower(torch.nn.Module):
@@ -54,7 +58,7 @@ def text_network(clip: CLIPModel, prompts: torch.Tensor | None = None) -> Networ
     return Network(
         module=TextTower(clip),
         inputs=(GraphInput("input_ids", _random_ids(clip, 2, context), (0, 1), {0: "batch", 1: "length"}),),
-        outputs=(GraphOutput("embedding", {0: "batch", 1: "size"}),),
+        outputs=(GraphOutput("embedding", {0: "batch", 1: "size"}), GraphOutput("logit_scale", {0: "batch"})),
         cases=cases if prompts is None else {**cases, "real prompts": (prompts,)},
     )
 

@@ -11,12 +11,21 @@ from modelcore.family import Architecture, Family
 
 @dataclass(frozen=True)
 class Component:
-    """One model to make: from `folder` of its part ("" for the part itself), which must hold one of `classes`."""
+    """One model to make: from `folder` of its part ("" for the part itself), which must hold one of `classes`.
+
+    A pipeline has no classes: it is made from what lies `beside`, the descriptions of all networks and more.
+    """
 
     model: ServedModel
     part: str
     folder: str
     classes: frozenset[str]
+    beside: tuple[str, ...] = ()
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """All that must be there; the part's own folder may hold much that is not."""
+        return self.beside or (self.folder,)
 
     @property
     def is_network(self) -> bool:
@@ -44,6 +53,11 @@ _DIFFUSION: Mapping[Architecture, Mapping[str, frozenset[str]]] = {
         "transformer": frozenset({"SD3Transformer2DModel"}),
         "vae": _VAE,
     },
+}
+_TOKENIZERS: Mapping[Architecture, tuple[str, ...]] = {
+    "sd": ("tokenizer",),
+    "sdxl": ("tokenizer", "tokenizer_2"),
+    "sd3": ("tokenizer", "tokenizer_2", "tokenizer_3"),
 }
 _CLIP_MODELS = ("clip_tokenize", "clip_preprocess", "clip_text", "clip_image")
 _CLIP = frozenset({"CLIPModel"})
@@ -75,20 +89,26 @@ def _clip(family: Family) -> tuple[Component, ...]:
 
 
 def _sam2(family: Family) -> tuple[Component, ...]:
-    from modelcore.sam2_models import SAM2_MODELS
+    from modelcore.sam2_models import SAM2_MODELS, SEGMENT
 
-    return tuple(Component(model, "sam2", "", _SAM2) for model in SAM2_MODELS if model.backend == "onnxruntime")
+    return tuple(Component(model, "sam2", "", _SAM2) for model in (*SAM2_MODELS, SEGMENT))
 
 
 def _diffusion(family: Family) -> tuple[Component, ...]:
     from modelcore.diffusion_models import diffusion_models
+    from modelcore.pipeline_models import pipeline_models
 
     assert family.diffusion is not None  # a family file with one and not the other is refused
     architecture = family.diffusion.architecture
-    return tuple(
-        Component(model, "diffusion", folder, _DIFFUSION[architecture][folder])
-        for model in diffusion_models(family.name, architecture)
-        for folder in [diffusion_folder(model.name.removeprefix(f"{family.name}_"))]
+    networks = _DIFFUSION[architecture]
+    pipeline_folders = (*networks, "scheduler", *_TOKENIZERS[architecture])
+    return (
+        *(
+            Component(model, "diffusion", folder, networks[folder])
+            for model in diffusion_models(family.name, architecture)
+            for folder in [diffusion_folder(model.name.removeprefix(f"{family.name}_"))]
+        ),
+        *(Component(model, "diffusion", "", frozenset(), pipeline_folders) for model in pipeline_models(family.name)),
     )
 
 

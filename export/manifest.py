@@ -12,7 +12,7 @@ from modelcore.manifest import MANIFEST_FILE, MANIFEST_KIND, read_manifest, sha2
 Identity = Mapping[str, Any]
 
 # Raised by hand when the same weights begin to give other files: every model is then made anew.
-EXPORTER_VERSION = 1
+EXPORTER_VERSION = 2
 _TOOLS = ("diffusers", "onnx", "onnxruntime", "onnxscript", "torch", "transformers")
 
 

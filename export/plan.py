@@ -1,6 +1,8 @@
 """What of a family must be exported anew. Looks at files and hashes only, so that asking costs no import of torch."""
 
 import functools
+import hashlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,9 +10,11 @@ from typing import Any, Literal
 
 from export import manifest
 from export.components import Component, choose
+from export.shims import shim_source
 from modelcore.errors import SetupProblem
 from modelcore.family import Family, HubSource, Part
-from modelcore.manifest import read_manifest, verify
+from modelcore.manifest import read_manifest, sha256, verify
+from modelcore.pbtxt import render
 
 Target = Literal["onnx-cpu", "onnx-cuda", "onnx-trt", "tensorrt"]
 Precision = Literal["fp32", "fp16", "int8"]
@@ -65,13 +69,17 @@ def _jobs(family: Family, repository: Path, wish: Wish) -> Iterator[Job]:
     hashes = functools.cache(manifest.source_hashes)  # four models come from one CLIP
     for component in choose(family, wish.parts):
         part = family.part(component.part)
-        identity = _identity(part, component, hashes) | {
-            "exporter": manifest.EXPORTER_VERSION,
-            "family": family.name,
-            "licence": part.licence,
-            "opset": OPSET,
-            "versions": manifest.tool_versions(),
-        }
+        identity = (
+            _identity(part, component, hashes)
+            | _family_files(family, component)
+            | {
+                "exporter": manifest.EXPORTER_VERSION,
+                "family": family.name,
+                "licence": part.licence,
+                "opset": OPSET,
+                "versions": manifest.tool_versions(),
+            }
+        )
         if component.is_network:
             identity |= {"precision": wish.precision, "target": wish.target} | _engine(wish)
         yield Job(component, repository / component.model.name / VERSION, identity)
@@ -82,7 +90,31 @@ def _identity(part: Part, component: Component, hashes: Callable[[Path], dict[st
     if isinstance(part.source, HubSource):
         source = {"hub": part.source.repository, "revision": part.source.revision}
         return {"source": source | {"folder": "/".join(filter(None, (part.subfolder, component.folder)))}}
-    return {"source_files": hashes(part.source / part.subfolder / component.folder)}
+    return {"source_files": source_files(component, part.source / part.subfolder, hashes)}
+
+
+def source_files(
+    component: Component, part: Path, hashes: Callable[[Path], dict[str, str]] = manifest.source_hashes
+) -> dict[str, str]:
+    """Every file that decides the result, with its hash."""
+    if component.classes:
+        return hashes(part / component.folder)
+    return {f"{folder}/{name}": value for folder in component.folders for name, value in hashes(part / folder).items()}
+
+
+def digest(identity: manifest.Identity) -> str:
+    """One name for the weights that a model was made from, wherever they came from."""
+    origin = identity.get("source") or identity["source_files"]
+    return hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()
+
+
+def _family_files(family: Family, component: Component) -> dict[str, Any]:
+    """A pipeline also serves the family's own numbers, by code and with a configuration that are copied from ours."""
+    if component.part != "diffusion" or component.is_network:
+        return {}
+    files = {"family_file": family.file, "shim": shim_source(family, component.model)}
+    config = hashlib.sha256(render(component.model).encode()).hexdigest()
+    return {name: sha256(path) for name, path in files.items()} | {"config": config}
 
 
 def _engine(wish: Wish) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from modelcore.errors import SetupProblem
 from modelcore.family import HubSource, Part
 
+# Of a whole pipeline: a few hundred bytes that lie in no network's folder.
+INDEX_FILE = "model_index.json"
 # Descriptions and weights, never code and never a pickle.
 _SUFFIXES = ("json", "txt", "model", "safetensors")
 # Other precisions of the same weights.
@@ -73,4 +75,5 @@ def _refusal(name: str, source: HubSource, status: int) -> SetupProblem:
 
 def _patterns(subfolder: str, folders: Sequence[str]) -> list[str]:
     prefixes = ["/".join(filter(None, (subfolder, folder))) for folder in folders]
-    return [f"{prefix}/*.{suffix}" if prefix else f"*.{suffix}" for prefix in prefixes for suffix in _SUFFIXES]
+    wanted = [f"{prefix}/*.{suffix}" if prefix else f"*.{suffix}" for prefix in prefixes for suffix in _SUFFIXES]
+    return [*wanted, "/".join(filter(None, (subfolder, INDEX_FILE)))]

@@ -35,7 +35,7 @@ def staged(version: Path) -> Iterator[Path]:
     try:
         yield aside
         for name in _COMMITTED:
-            if (version / name).exists():
+            if (version / name).exists() and not (aside / name).exists():
                 shutil.copy2(version / name, aside / name)
     except BaseException:  # Ctrl-C too leaves nothing behind
         shutil.rmtree(aside)

@@ -5,6 +5,7 @@ between families are -1, so that one configuration fits all of them.
 """
 
 from modelcore.contract import (
+    Architecture,
     DataType,
     DynamicBatching,
     EnsembleStep,
@@ -13,6 +14,9 @@ from modelcore.contract import (
     ServedModel,
     Tensor,
 )
+from modelcore.diffusion_models import diffusion_models
+from modelcore.pipeline_models import pipeline_models, pipeline_probe
+from modelcore.sam2_models import SAM2_MODELS, SEGMENT
 
 CLIP_MAX_BATCH = 64
 
@@ -28,6 +32,7 @@ _IMAGE = Tensor("image", DataType.BYTES, (1,), "an encoded picture: PNG, JPEG or
 _EMBEDDING = Tensor("embedding", DataType.FP32, (-1,), "unit length; text and pictures share the space")
 _INPUT_IDS = Tensor("input_ids", DataType.INT64, (-1,), "token ids, padded to a multiple of 16 or the context length")
 _PIXEL_VALUES = Tensor("pixel_values", DataType.FP32, (3, -1, -1), "resized, cropped and normalised, channels first")
+_LOGIT_SCALE = Tensor("logit_scale", DataType.FP32, (1,), "cosines times this, through a softmax, are confidences")
 _TOKEN_COUNT = Tensor("token_count", DataType.INT32, (1,), "tokens read, start and end marks included")
 _TRUNCATED = Tensor("truncated", DataType.BOOL, (1,), "true when the text was longer than the context and was cut")
 
@@ -59,7 +64,7 @@ _CLIP_TEXT = ServedModel(
     backend="onnxruntime",
     about="CLIP's text tower with its projection, scaled to unit length.",
     inputs=(_INPUT_IDS,),
-    outputs=(_EMBEDDING,),
+    outputs=(_EMBEDDING, _LOGIT_SCALE),
     max_batch_size=CLIP_MAX_BATCH,
     batching=DynamicBatching(),
     instances=InstanceGroup(),
@@ -81,7 +86,7 @@ _CLIP_TEXT_STRING = ServedModel(
     backend="ensemble",
     about="Text to CLIP embedding.",
     inputs=(_TEXT,),
-    outputs=(_EMBEDDING, _TOKEN_COUNT, _TRUNCATED),
+    outputs=(_EMBEDDING, _LOGIT_SCALE, _TOKEN_COUNT, _TRUNCATED),
     max_batch_size=CLIP_MAX_BATCH,
     response_cache=True,
     why=_WHY_CACHE,
@@ -91,7 +96,11 @@ _CLIP_TEXT_STRING = ServedModel(
             {"text": "text"},
             {"input_ids": "input_ids", "token_count": "token_count", "truncated": "truncated"},
         ),
-        EnsembleStep("clip_text", {"input_ids": "input_ids"}, {"embedding": "embedding"}),
+        EnsembleStep(
+            "clip_text",
+            {"input_ids": "input_ids"},
+            {"embedding": "embedding", "logit_scale": "logit_scale"},
+        ),
     ),
 )
 _CLIP_IMAGE_BYTES = ServedModel(
@@ -109,6 +118,15 @@ _CLIP_IMAGE_BYTES = ServedModel(
     ),
 )
 
+# Families whose configurations lie in this repository; others come with `triptych export`.
+COMMITTED_FAMILIES: tuple[tuple[str, Architecture], ...] = (("demo", "sd"),)
+
+
+def family_models(family: str, architecture: Architecture) -> tuple[ServedModel, ...]:
+    """All that one family takes to paint: its networks and the pipelines in front of them."""
+    return (*diffusion_models(family, architecture), *pipeline_models(family))
+
+
 CATALOG: tuple[ServedModel, ...] = (
     _CLIP_TOKENIZE,
     _CLIP_PREPROCESS,
@@ -116,7 +134,13 @@ CATALOG: tuple[ServedModel, ...] = (
     _CLIP_IMAGE,
     _CLIP_TEXT_STRING,
     _CLIP_IMAGE_BYTES,
+    *SAM2_MODELS,
+    SEGMENT,
+    *(model for family in COMMITTED_FAMILIES for model in family_models(*family)),
 )
+
+# For who looks after the processes behind the models, as ensembles are for those of CLIP.
+PROBES: tuple[ServedModel, ...] = tuple(pipeline_probe(family) for family, _ in COMMITTED_FAMILIES)
 
 
 def served_model(name: str) -> ServedModel:

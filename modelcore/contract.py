@@ -6,6 +6,9 @@ from typing import Literal
 
 from modelcore.errors import InvalidInput
 
+# The kinds of pipeline a family may have. A name here, so that the catalog needs to read no family.
+Architecture = Literal["sd", "sdxl", "sd3"]
+
 
 class DataType(StrEnum):
     """Triton's names for element types, as gRPC and HTTP spell them."""
@@ -89,6 +92,7 @@ class ServedModel:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     max_batch_size: int
+    decoupled: bool = False  # answers as often as it likes, over gRPC streams only
     batching: DynamicBatching | None = None
     instances: InstanceGroup | None = None
     response_cache: bool = False

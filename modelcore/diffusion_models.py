@@ -4,8 +4,15 @@ Sizes that differ between families of one architecture are -1, so that one confi
 everywhere the denoiser's own: the graphs of the autoencoder hold the family's scaling.
 """
 
-from modelcore.contract import DataType, DynamicBatching, GpuProfile, InstanceGroup, ServedModel, Tensor
-from modelcore.family import Architecture
+from modelcore.contract import (
+    Architecture,
+    DataType,
+    DynamicBatching,
+    GpuProfile,
+    InstanceGroup,
+    ServedModel,
+    Tensor,
+)
 
 TEXT_MAX_BATCH = 32
 DENOISER_MAX_BATCH = 32  # 16 pictures with guidance, which take two rows each

@@ -111,15 +111,17 @@ ERRORS_ON_THE_WIRE: tuple[type[TriptychError], ...] = (
     InvalidInput,
     NotFound,
     Overloaded,
+    Unavailable,
     InternalFault,
 )
-_WIRE_TAIL = re.compile(r"(?P<detail>.*) \[(?P<code>[a-z_]+)(?: (?P<field>[a-z0-9_.]+))?\]$", re.DOTALL)
+_WIRE_TAIL = re.compile(r"(?P<detail>.*) \[(?P<code>[a-z_]+)(?: (?P<field>[a-z0-9_.-]+))?\]$", re.DOTALL)
 # Triton puts this in front of an error that came out of a step of an ensemble.
 _ENSEMBLE_PREFIX = re.compile(r"^in ensemble '[^']*', ")
 
 
 def to_wire(error: TriptychError) -> str:
-    tail = f"{error.code} {error.field}" if error.field else error.code
+    subject = error.model if isinstance(error, ModelUnavailable) else error.field
+    tail = f"{error.code} {subject}" if subject else error.code
     return f"{error.detail} [{tail}]"
 
 
@@ -128,6 +130,8 @@ def from_wire(message: str) -> TriptychError | None:
     match = _WIRE_TAIL.match(_ENSEMBLE_PREFIX.sub("", message.strip()))
     if match is None:
         return None
+    if match["code"] == ModelUnavailable.code:
+        return ModelUnavailable(match["field"] or "", match["detail"])
     for kind in ERRORS_ON_THE_WIRE:
         if kind.code == match["code"]:
             return kind(match["detail"], field=match["field"] or "")

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal, cast, get_args
 
+from modelcore.contract import Architecture as Architecture
 from modelcore.contract import Limit
+from modelcore.diffusion.scheduler_names import scheduler_names
 from modelcore.errors import SetupProblem
+from modelcore.preview_colours import PreviewColours, read_preview_colours
 from modelcore.strict_toml import Table, read_toml
 
-Architecture = Literal["sd", "sdxl", "sd3"]
+CropBackground = Literal["kept", "blurred", "dropped"]
 
 FAMILY_FILE = "family.toml"
 PARTS = ("clip", "diffusion", "sam2")
@@ -18,7 +21,6 @@ SIZE_STEP_PX = 8  # one cell of every latent
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _REVISION = re.compile(r"[0-9a-f]{40}")
-_SCHEDULER = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
 _SOURCES = ("folder", "path", "hub")
 
 
@@ -67,6 +69,16 @@ class Diffusion:
     architecture: Architecture
     defaults: Defaults
     limits: Limits
+    preview: PreviewColours | None = None  # of an autoencoder that is not its architecture's usual one
+
+
+@dataclass(frozen=True)
+class Concepts:
+    """How a family's CLIP is asked what a picture shows: what is best depends on what it was trained on."""
+
+    labels: str = "cifar100"  # the label set of a request that names none
+    crop_padding: float = 0.1  # around a region, as a share of its longer side
+    crop_background: CropBackground = "kept"
 
 
 @dataclass(frozen=True)
@@ -76,6 +88,8 @@ class Family:
     licence: str
     diffusion: Diffusion | None
     parts: Mapping[str, Part]
+    concepts: Concepts = Concepts()
+    file: Path = Path(FAMILY_FILE)  # where all this was read
 
     def part(self, name: str) -> Part:
         if name not in self.parts:
@@ -95,8 +109,17 @@ def read_family(folder: Path) -> Family:
     return _family(read_toml(path))
 
 
+def read_diffusion(path: Path) -> Diffusion:
+    """Only what a family's file says about making pictures: a copy of it lies beside the pipeline, without weights."""
+    document = read_toml(path)
+    diffusion = _diffusion(document)
+    if diffusion is None:
+        raise document.problem("architecture", "the file says nothing about making pictures")
+    return diffusion
+
+
 def _family(document: Table) -> Family:
-    document.only("name", "about", "licence", "architecture", "defaults", "limits", "parts")
+    document.only("name", "about", "licence", "architecture", "defaults", "limits", "preview", "concepts", "parts")
     name, folder = document.text("name"), document.file.parent.name
     if name != folder:
         raise document.problem("name", f"name must be the folder's own, {folder!r}: {name!r}")
@@ -109,6 +132,8 @@ def _family(document: Table) -> Family:
         licence=licence,
         diffusion=_diffusion(document),
         parts={part: _part(part, parts.table(part), licence) for part in parts.values},
+        concepts=_concepts(document.table("concepts")),
+        file=document.file,
     )
     if (family.diffusion is None) == ("diffusion" in family.parts):
         raise document.problem("architecture", "architecture and [parts.diffusion] come together or not at all")
@@ -160,7 +185,7 @@ def _check_inside(table: Table, key: str, text: str) -> None:
 
 def _diffusion(document: Table) -> Diffusion | None:
     if "architecture" not in document:
-        for key in ("defaults", "limits"):
+        for key in ("defaults", "limits", "preview"):
             if key in document:
                 raise document.problem(key, f"[{key}] is for families with an architecture")
         return None
@@ -168,8 +193,28 @@ def _diffusion(document: Table) -> Diffusion | None:
     if architecture not in get_args(Architecture):
         known = ", ".join(get_args(Architecture))
         raise document.problem("architecture", f"architecture must be one of {known}: {architecture!r}")
+    known_architecture = cast(Architecture, architecture)
     limits = _limits(document.table("limits"))
-    return Diffusion(cast(Architecture, architecture), _defaults(document.table("defaults"), limits), limits)
+    return Diffusion(
+        architecture=known_architecture,
+        defaults=_defaults(document.table("defaults"), limits, known_architecture),
+        limits=limits,
+        preview=read_preview_colours(document.table("preview")) if "preview" in document else None,
+    )
+
+
+def _concepts(table: Table) -> Concepts:
+    table.only("labels", "crop_padding", "crop_background")
+    default = Concepts()
+    background = table.text("crop_background") if "crop_background" in table else default.crop_background
+    if background not in get_args(CropBackground):
+        known = ", ".join(get_args(CropBackground))
+        raise table.problem("crop_background", f"crop_background must be one of {known}: {background!r}")
+    return Concepts(
+        labels=table.text("labels") if "labels" in table else default.labels,
+        crop_padding=table.number("crop_padding") if "crop_padding" in table else default.crop_padding,
+        crop_background=cast(CropBackground, background),
+    )
 
 
 def _limits(table: Table) -> Limits:
@@ -185,7 +230,7 @@ def _limits(table: Table) -> Limits:
     )
 
 
-def _defaults(table: Table, limits: Limits) -> Defaults:
+def _defaults(table: Table, limits: Limits, architecture: Architecture) -> Defaults:
     table.only("steps", "guidance_scale", "width", "height", "scheduler")
     for limit in (limits.steps, limits.width, limits.height):
         value = table.integer(limit.name)
@@ -196,8 +241,10 @@ def _defaults(table: Table, limits: Limits) -> Defaults:
         if table.integer(key) % SIZE_STEP_PX:
             raise table.problem(key, f"{key} must be a multiple of {SIZE_STEP_PX} pixels: {table.integer(key)}")
     scheduler = table.text("scheduler")
-    if not _SCHEDULER.fullmatch(scheduler):
-        raise table.problem("scheduler", f"scheduler must be a name such as ddim or euler_a: {scheduler!r}")
+    names = scheduler_names(architecture)
+    if scheduler not in names:
+        known = ", ".join(names)
+        raise table.problem("scheduler", f"scheduler must be a name that fits {architecture} ({known}): {scheduler!r}")
     return Defaults(
         steps=table.integer("steps"),
         guidance_scale=table.number("guidance_scale"),

@@ -23,6 +23,7 @@ def render(model: ServedModel, profile: Profile = "default") -> str:
         _backend(model, profile),
         *_file(model, profile),
         f"max_batch_size: {model.max_batch_size}",
+        *_transactions(model),
         *(line for tensor in model.inputs for line in _tensor("input", tensor)),
         *(line for tensor in model.outputs for line in _tensor("output", tensor)),
         *_dynamic_batching(model),
@@ -68,6 +69,11 @@ def _tensor(direction: str, tensor: Tensor) -> Iterator[str]:
 
 def _data_type(tensor: Tensor) -> str:
     return "TYPE_STRING" if tensor.data_type == "BYTES" else f"TYPE_{tensor.data_type}"
+
+
+def _transactions(model: ServedModel) -> Iterator[str]:
+    if model.decoupled:
+        yield "model_transaction_policy { decoupled: true }"
 
 
 def _dynamic_batching(model: ServedModel) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""SAM2's three served networks. Sizes that differ between families are -1.
+"""SAM2's three served networks, and `segment`, which calls them. Sizes that differ between families are -1.
 
 A picture goes through `sam2_encoder` and `sam2_prepare` once, and its prompts, ever so many, through `sam2_decoder`:
 the sixty-fourth of a thousand clicks finds everything of the picture that no click changes already computed.
@@ -84,3 +84,45 @@ _SAM2_DECODER = ServedModel(
 )
 
 SAM2_MODELS: tuple[ServedModel, ...] = (_SAM2_ENCODER, _SAM2_PREPARE, _SAM2_DECODER)
+
+_ONE = (1,)
+SEGMENT = ServedModel(
+    name="segment",
+    backend="python",
+    about="What is where in a picture: what points and boxes mean, or everything there is.",
+    inputs=(
+        Tensor("image", DataType.BYTES, _ONE, "an encoded picture: PNG, JPEG or WebP"),
+        Tensor("points", DataType.FP32, (-1, -1, 2), "x and y in the picture's pixels: prompts, points, 2", True),
+        Tensor("point_labels", DataType.INT64, (-1, -1), "1 on the thing, 0 beside it, -1 no point", True),
+        Tensor("boxes", DataType.FP32, (-1, 4), "x0, y0, x1, y1 in the picture's pixels, one for each prompt", True),
+        Tensor("mask_input", DataType.FP32, (-1, -1, -1), "earlier low_res_masks, one for each prompt", True),
+        Tensor("multimask", DataType.BOOL, _ONE, "three guesses for each prompt (so it is), or one", True),
+        Tensor("polygon_tolerance", DataType.FP32, _ONE, "pixels a polygon may leave its outline; 0: none; 1", True),
+        # For automatic masks. Names and meaning are those of Meta's generator; a family may have its own defaults.
+        Tensor("points_per_side", DataType.INT32, _ONE, "of the grid of clicks; 32", True),
+        Tensor("points_per_batch", DataType.INT32, _ONE, "clicks in one call of the network; 64", True),
+        Tensor("pred_iou_thresh", DataType.FP32, _ONE, "least IoU that the network expects; 0.8", True),
+        Tensor("stability_score_thresh", DataType.FP32, _ONE, "least stability; 0.95", True),
+        Tensor("stability_score_offset", DataType.FP32, _ONE, "in logits, to either side of the edge; 1", True),
+        Tensor("mask_threshold", DataType.FP32, _ONE, "the logit above which a pixel is inside; 0", True),
+        Tensor("box_nms_thresh", DataType.FP32, _ONE, "IoU of boxes above which two masks are one; 0.7", True),
+        Tensor("crop_n_layers", DataType.INT32, _ONE, "look again at 4, then 16 crops of the picture; 0", True),
+        Tensor("crop_nms_thresh", DataType.FP32, _ONE, "as box_nms_thresh, between crops; 0.7", True),
+        Tensor("crop_overlap_ratio", DataType.FP32, _ONE, "of crops, as a share of the shorter side; 512/1500", True),
+        Tensor("crop_n_points_downscale_factor", DataType.INT32, _ONE, "fewer clicks on a layer's crops; 1", True),
+        Tensor("min_mask_region_area", DataType.INT32, _ONE, "smaller islands and holes are removed; 0", True),
+    ),
+    outputs=(
+        Tensor("regions", DataType.BYTES, _ONE, "a JSON list with all that is known of each region"),
+        Tensor("masks", DataType.BYTES, (-1,), "JSON each: COCO's compressed run lengths"),
+        Tensor("scores", DataType.FP32, (-1,), "the IoU that the network expects of each mask"),
+        Tensor("boxes", DataType.FP32, (-1, 4), "left, top, width and height in the picture's pixels"),
+        Tensor("areas", DataType.INT64, (-1,), "pixels"),
+        Tensor("low_res_masks", DataType.FP32, (-1, -1, -1), "logits to give as mask_input; none of automatic masks"),
+    ),
+    # A request is a picture with any number of prompts; its thread asks the networks, where requests meet again.
+    max_batch_size=0,
+    instances=InstanceGroup(kind="KIND_CPU"),
+    parameters={"embedding_cache_bytes": str(512 * 1024 * 1024)},
+    why={"instances": "one, so that all requests share its pictures; it has threads, and the networks run elsewhere"},
+)

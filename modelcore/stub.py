@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelcore.errors import InternalFault, InvalidInput, Overloaded, TriptychError, to_wire
+from modelcore.errors import InternalFault, InvalidInput, TriptychError, Unavailable, to_wire
 from modelcore.manifest import verify
 
 Arrays = dict[str, NDArray[Any]]
@@ -53,27 +53,37 @@ def texts(array: NDArray[Any], field: str) -> list[str]:
 
 def _answer(pb_utils: Any, request: Any, names: Sequence[str], function: Callable[[Arrays], Arrays]) -> Any:
     try:
-        answer = function(_inputs(pb_utils, request, names))
+        answer = function(arrays_of(pb_utils, request, names))
     except TriptychError as error:
-        return _refusal(pb_utils, error)
+        return refusal(pb_utils, error)
     except Exception:
         # The edge of the process: Triton would send our traceback to the client.
-        fault = InternalFault(f"internal fault {uuid.uuid4().hex[:12]}; the server's log tells more")
-        _log.exception("%s", fault.detail)
-        return _refusal(pb_utils, fault)
-    tensors = [pb_utils.Tensor(name, np.ascontiguousarray(array)) for name, array in answer.items()]
+        return refusal(pb_utils, logged_fault())
+    return response(pb_utils, answer)
+
+
+def arrays_of(pb_utils: Any, request: Any, names: Sequence[str]) -> Arrays:
+    """Those that the request has; the optional ones may be missing. Copies, which outlive the request."""
+    found = ((name, pb_utils.get_input_tensor_by_name(request, name)) for name in names)
+    return {name: np.array(tensor.as_numpy()) for name, tensor in found if tensor is not None}
+
+
+def response(pb_utils: Any, arrays: Arrays) -> Any:
+    tensors = [pb_utils.Tensor(name, np.ascontiguousarray(array)) for name, array in arrays.items()]
     return pb_utils.InferenceResponse(output_tensors=tensors)
 
 
-def _inputs(pb_utils: Any, request: Any, names: Sequence[str]) -> Arrays:
-    found = ((name, pb_utils.get_input_tensor_by_name(request, name)) for name in names)
-    return {name: tensor.as_numpy() for name, tensor in found if tensor is not None}
+def logged_fault() -> InternalFault:
+    """For the exception that is being handled: its story goes to the log, its id to the client."""
+    fault = InternalFault(f"internal fault {uuid.uuid4().hex[:12]}; the server's log tells more")
+    _log.exception("%s", fault.detail)
+    return fault
 
 
-def _refusal(pb_utils: Any, error: TriptychError) -> Any:
+def refusal(pb_utils: Any, error: TriptychError) -> Any:
     if isinstance(error, InternalFault):
         status = pb_utils.TritonError.INTERNAL
-    elif isinstance(error, Overloaded):
+    elif isinstance(error, Unavailable):
         status = pb_utils.TritonError.UNAVAILABLE
     else:
         status = pb_utils.TritonError.INVALID_ARG

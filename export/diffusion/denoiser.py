@@ -13,6 +13,7 @@ from diffusers.models.transformers.transformer_sd3 import SD3Transformer2DModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 from export.diffusion.loading import load_part
+from export.diffusion.pooling import pool_row_by_row
 from export.graph import GraphInput, GraphOutput
 from export.network import Case, Network
 
@@ -92,6 +93,7 @@ class Transformer(torch.nn.Module):
 
 def unet(folder: Path) -> Network:
     loaded = load_part(UNet2DConditionModel, folder)
+    pool_row_by_row(loaded)
     config = loaded.config
 
     def tensors(rows: int, height: int, width: int, length: int) -> Case:

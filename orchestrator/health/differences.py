@@ -18,6 +18,7 @@ def _sentences(model: ServedModel, live: model_config_pb2.ModelConfig) -> Iterat
     yield from _unequal("name", model.name, live.name)
     yield from _unequal("backend", model.backend, live.backend or live.platform)
     yield from _unequal("max_batch_size", model.max_batch_size, live.max_batch_size)
+    yield from _unequal("decoupled", model.decoupled, live.model_transaction_policy.decoupled)
     yield from _tensors("input", model.inputs, live.input)
     yield from _tensors("output", model.outputs, live.output)
     yield from _batching(model, live)

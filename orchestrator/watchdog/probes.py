@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 from PIL import Image
 
 from modelcore.contract import ServedModel
@@ -44,6 +45,8 @@ async def walk(triton: Serves, ensemble: ServedModel, seeds: Mapping[str, Array]
         inputs = {own: tensors[name] for own, name in step.inputs.items()}
         try:
             answer = await triton.infer(step.model, inputs, deadline_s=deadline_s)
+        except ModelUnavailable as error:
+            return Walk(passed, Failure(error.model, error))  # maybe one behind the step's own
         except TriptychError as error:
             return Walk(passed, Failure(step.model, error))
         tensors |= {name: answer[own] for own, name in step.outputs.items()}
@@ -62,10 +65,12 @@ async def _end_of_walk(triton: Serves, ensemble: ServedModel, passed: tuple[str,
 
 
 def fresh_seeds() -> dict[str, Array]:
-    """Input that no cache has seen, by the names that ensembles give to what they take."""
+    """By the names that ensembles give to what they take. What meets a cache on its way is such as none has seen."""
     size = (_PICTURE_SIDE_PX, _PICTURE_SIDE_PX)
     picture = Image.frombytes("RGB", size, os.urandom(3 * _PICTURE_SIDE_PX**2))
     return {
         "text": column_of_bytes([secrets.token_hex(8).encode()]),
         "image": column_of_bytes([encode_png(picture)]),
+        "prompt": np.array([b"-"], np.object_),
+        "cancel": np.array([secrets.token_hex(8).encode()], np.object_),
     }

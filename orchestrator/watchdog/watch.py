@@ -47,9 +47,11 @@ class Watchdog:
         repairs: Repairs,
         rules: WatchRules,
         clock: Callable[[], float] = time.monotonic,
+        probes: Sequence[ServedModel] = (),
     ) -> None:
+        """`probes` are walked as the catalog's ensembles are: ways through models that are part of none."""
         self._triton = triton
-        self._ensembles = [model for model in catalog if model.steps]
+        self._ensembles = [*(model for model in catalog if model.steps), *probes]
         self._probed = {ensemble.name for ensemble in self._ensembles} | {
             step.model for ensemble in self._ensembles for step in ensemble.steps
         }

@@ -16,7 +16,7 @@ SHIMS = sorted((PROJECT / "model_repository").glob("*/1/model.py"))
 
 # What NVIDIA's container brings, and what our image adds, by the name it is imported under.
 BROUGHT = {"numpy", "triton_python_backend_utils"}
-ADDED = {"PIL": "pillow", "tokenizers": "tokenizers"}
+ADDED = {"PIL": "pillow", "diffusers": "diffusers", "tokenizers": "tokenizers", "torch": "torch"}
 
 
 each_dockerfile = pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)

@@ -1,7 +1,6 @@
 """Meta's own package and the folder converted from its checkpoint give the same numbers.
 
-Needs the package, which nothing else of ours does: `SAM2_BUILD_CUDA=0 pip install --no-build-isolation --no-deps
-sam2==1.1.0 hydra-core iopath omegaconf antlr4-python3-runtime==4.9.3 portalocker` (with setuptools and wheel).
+Needs the package, which `make test` installs aside (tools/reference.txt).
 """
 
 from pathlib import Path
@@ -14,6 +13,7 @@ from export.sam2.convert import convert
 from export.sam2.encoder import Encoder
 from export.sam2.proof import split_answer, split_error
 from export.sam2.source import load_sam2
+from tests.meta_generator import import_reference
 
 # hydra, which Meta's package reads its own configuration with, warns of its own ways.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.filterwarnings("ignore")]
@@ -25,7 +25,7 @@ LABELS = torch.tensor([[1, 0], [2, 3]])  # two points; a box
 @pytest.mark.parametrize("size", ["t", "s", "b+", "l"])
 @torch.inference_mode()
 def test_metas_numbers_survive_the_conversion(tmp_path: Path, size: str) -> None:
-    build_sam = pytest.importorskip("sam2.build_sam", reason="Meta's package sam2 is not installed")
+    build_sam = import_reference("sam2.build_sam")
     torch.manual_seed(0)
     meta = build_sam.build_sam2(f"configs/sam2.1/sam2.1_hiera_{size}.yaml", ckpt_path=None, device="cpu")
     _spread(meta)

@@ -82,8 +82,8 @@ def test_a_bad_picture_is_an_invalid_argument(triptych: Addresses, data: bytes) 
     assert "Traceback" not in caught.value.message()
 
 
-def test_the_readme_script_prints_an_embedding(triptych: Addresses) -> None:
-    (script,) = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
+def test_the_script_of_the_page_prints_an_embedding(triptych: Addresses) -> None:
+    (script,) = re.findall(r"```python\n(.*?)```", (PROJECT / "docs" / "understanding.md").read_text(), re.DOTALL)
     assert len(script.strip().splitlines()) <= 12
     script = script.replace("127.0.0.1:8001", triptych.triton_grpc)
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)

@@ -82,8 +82,17 @@ def test_the_text_graph_answers_like_the_source_at_untraced_shapes(source: Path,
     with torch.inference_mode():
         features = CLIPModel.from_pretrained(source).get_text_features(torch.from_numpy(ids)).pooler_output
     wanted = torch.nn.functional.normalize(features).numpy()
-    (got,) = open_session(repository / "clip_text" / "1" / "model.onnx").run(None, {"input_ids": ids})
+    got, _ = open_session(repository / "clip_text" / "1" / "model.onnx").run(None, {"input_ids": ids})
     assert np.abs(got - wanted).max() < 1e-5
+
+
+def test_the_text_graph_tells_the_temperature_with_every_text(source: Path, repository: Path) -> None:
+    wanted = CLIPModel.from_pretrained(source).logit_scale.detach().exp().item()
+    ids = ClipTokenizer.load(repository / "clip_tokenize" / "1").encode(TEXTS).input_ids
+    _, scales = open_session(repository / "clip_text" / "1" / "model.onnx").run(
+        ["embedding", "logit_scale"], {"input_ids": ids}
+    )
+    assert scales.tolist() == [[pytest.approx(wanted)]] * len(TEXTS)
 
 
 @pytest.mark.parametrize("model", ["clip_text", "clip_image"])

@@ -1,7 +1,7 @@
 import pytest
 
 from modelcore import errors
-from modelcore.errors import InternalFault, InvalidInput, TooLarge, from_wire, to_wire
+from modelcore.errors import InternalFault, InvalidInput, ModelUnavailable, TooLarge, from_wire, to_wire
 
 
 @pytest.mark.parametrize("kind", errors.ERRORS_ON_THE_WIRE)
@@ -9,6 +9,12 @@ def test_an_error_survives_the_wire(kind: type[errors.TriptychError]) -> None:
     sent = kind("steps must be between 1 and 100: 0", field="steps")
     received = from_wire(to_wire(sent))
     assert (type(received), received and received.detail, received and received.field) == (kind, sent.detail, "steps")
+
+
+def test_which_model_is_unavailable_survives_the_wire() -> None:
+    received = from_wire(to_wire(ModelUnavailable("sd35-medium_unet", "the model has stopped")))
+    assert isinstance(received, ModelUnavailable)
+    assert (received.model, received.detail) == ("sd35-medium_unet", "the model has stopped")
 
 
 def test_an_error_without_a_field_survives_the_wire() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from modelcore.contract import Limit
 from modelcore.errors import SetupProblem
-from modelcore.family import Family, HubSource, Part, family_names, read_family
+from modelcore.family import Concepts, Family, HubSource, Part, family_names, read_family
 from triptych.project import FAMILIES
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -52,6 +52,12 @@ def test_defaults_and_limits_come_with_an_architecture(folder: Path) -> None:
     assert diffusion.limits.steps == Limit("steps", 1, 50)
 
 
+def test_a_family_may_say_how_its_clip_is_asked(folder: Path) -> None:
+    text = CLIP + '[concepts]\nlabels = "demo"\ncrop_padding = 0.75\ncrop_background = "dropped"\n'
+    assert read(folder, text).concepts == Concepts("demo", 0.75, "dropped")
+    assert read(folder, CLIP).concepts == Concepts()
+
+
 @pytest.mark.parametrize(
     ("text", "line", "reason"),
     [
@@ -80,6 +86,9 @@ def test_defaults_and_limits_come_with_an_architecture(folder: Path) -> None:
         (PICTURES.replace("[32, 128]", "[128, 32]", 1), 12, "[smallest, largest]"),
         (PICTURES.replace("[32, 128]", "[33, 128]", 1), 12, "multiples of 8"),
         (PICTURES.partition("[parts")[0], 4, "come together or not at all"),
+        (CLIP + '[concepts]\ncrop_background = "gone"\n', 7, "one of kept, blurred, dropped: 'gone'"),
+        (CLIP + "[concepts]\ncrop_padding = -1\n", 7, "a number of 0 or more: -1"),
+        (CLIP + "[concepts]\nlabel = 3\n", 7, "unknown key 'label'"),
     ],
 )
 def test_a_mistake_names_its_line(folder: Path, text: str, line: int, reason: str) -> None:

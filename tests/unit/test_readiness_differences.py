@@ -44,7 +44,7 @@ def make_optional(live: Any) -> None:
 
 
 def drop_output(live: Any) -> None:
-    live.output.pop()
+    del live.output[0]
 
 
 def drop_batching(live: Any) -> None:
@@ -97,3 +97,9 @@ def test_a_step_that_is_wired_otherwise_is_a_difference() -> None:
     live.ensemble_scheduling.step[1].model_name = "other"
     (sentence,) = differences(served_model("clip_text_string"), live)
     assert sentence.startswith("clip_text_string: ensemble step 2 is ('other',")
+
+
+def test_a_model_that_answers_once_instead_of_often_is_named() -> None:
+    live = parse(render(served_model("demo")))
+    live.ClearField("model_transaction_policy")
+    assert differences(served_model("demo"), live) == ["demo: decoupled is False, the catalog says True"]

@@ -80,7 +80,8 @@ def test_a_cuda_build_is_known_by_what_it_needs(
 def test_a_changed_lock_file_asks_for_a_new_setup(
     setup: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for name in ("pyproject.toml", "constraints.txt"):
+    (tmp_path / "tools").mkdir()
+    for name in ("pyproject.toml", "constraints.txt", "tools/reference.txt"):
         (tmp_path / name).write_text("one")
     monkeypatch.setattr(setup, "PROJECT", tmp_path)
     before = setup.fingerprint("cpu")

@@ -26,3 +26,16 @@ def test_a_dead_stubs_model_is_named_after_its_instance(instance: str, model: st
     error = domain_error(grpc.StatusCode.INTERNAL, message, "called", MODELS)
     assert isinstance(error, ModelUnavailable)
     assert error.model == model
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("Request for unknown model: 'demo' is not found", "model_unavailable"),
+        ("[request id: 1] Exceeds maximum queue size", "overloaded"),
+        ("steps must be between 1 and 100: 0 [invalid_input steps]", "invalid_input"),
+        ("whatever else", "internal_fault"),
+    ],
+)
+def test_an_error_in_a_stream_is_read_from_its_text_alone(message: str, code: str) -> None:
+    assert domain_error(grpc.StatusCode.UNKNOWN, message, "demo", MODELS).code == code

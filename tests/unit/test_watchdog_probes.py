@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from modelcore.catalog import CATALOG, served_model
-from modelcore.errors import Overloaded
+from modelcore.catalog import CATALOG, PROBES, served_model
+from modelcore.errors import ModelUnavailable, Overloaded
 from modelcore.images import PictureLimits, decode
 from orchestrator.tensors import Array, Arrays, column_of_bytes
 from orchestrator.watchdog.probes import fresh_seeds, walk
@@ -25,7 +25,7 @@ class Recorder:
         self.inputs.append((model, inputs))
         if model == self.failing:
             raise Overloaded("full")
-        return {"input_ids": IDS, "token_count": IDS, "truncated": IDS, "embedding": IDS}
+        return {"input_ids": IDS, "token_count": IDS, "truncated": IDS, "embedding": IDS, "logit_scale": IDS}
 
 
 async def test_the_output_of_a_step_is_the_input_of_the_next() -> None:
@@ -44,11 +44,30 @@ async def test_the_walk_ends_at_the_step_that_fails() -> None:
 
 
 def test_there_is_a_seed_for_every_input_of_every_ensemble() -> None:
-    needed = {tensor.name for model in CATALOG if model.steps for tensor in model.inputs}
+    walked = [*(model for model in CATALOG if model.steps), *PROBES]
+    needed = {tensor.name for model in walked for tensor in model.inputs}
     assert needed <= fresh_seeds().keys()
 
 
-def test_seeds_are_fresh_and_the_picture_is_one() -> None:
+def test_what_a_cache_could_answer_is_fresh_and_the_picture_is_one() -> None:
     first, second = fresh_seeds(), fresh_seeds()
-    assert all(first[name] != second[name] for name in first)
+    assert all(first[name] != second[name] for name in ("text", "image"))
     assert decode(first["image"][0, 0], PictureLimits()).size == (16, 16)
+
+
+def test_the_probe_of_a_family_gives_its_pipeline_what_it_takes() -> None:
+    (probe,) = PROBES
+    (step,) = probe.steps
+    taken = served_model(step.model).inputs
+    assert {tensor.name for tensor in taken if not tensor.optional} <= set(step.inputs)
+    assert set(step.inputs) <= {tensor.name for tensor in taken}
+
+
+async def test_a_model_behind_the_one_that_was_called_is_the_one_that_is_named() -> None:
+    class DeadPipeline(Recorder):
+        async def infer(self, model: str, inputs: Mapping[str, Array], *, deadline_s: float) -> Arrays:
+            raise ModelUnavailable("demo", "the model demo has stopped")
+
+    walked = await walk(DeadPipeline(), PROBES[0], fresh_seeds(), deadline_s=1)
+    assert walked.failure is not None
+    assert walked.failure.model == "demo"

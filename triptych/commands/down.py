@@ -21,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    stopped = Instance(arguments.state).stop_running(arguments.timeout)
+    instance = Instance(arguments.state)
+    if (pid := instance.running_pid()) is not None:
+        sys.stderr.write(f"stopping process {pid}; requests in flight get up to 10 s\n")
+    stopped = instance.stop_running(arguments.timeout)
     sys.stdout.write("stopped\n" if stopped else "nothing runs from this clone\n")
     return 0

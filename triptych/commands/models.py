@@ -23,6 +23,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     width = max(len(model.name) for model in CATALOG)
     sys.stdout.writelines(f"{describe(model, states, width)}\n" for model in CATALOG)
+    for name in sorted(states.keys() - {model.name for model in CATALOG}):
+        sys.stdout.write(f"{name:{width}}  {states[name].lower():10}  not of the catalog, such as another family's\n")
     return 0
 
 

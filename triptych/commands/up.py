@@ -61,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
             rest.start()
             rest.wait_ready(REST_READY_TIMEOUT_S)
             say(summary(server.options, settings, instance, time.monotonic() - started))
+            say(f"{painting_line(server.options, settings)}\nCtrl-C stops it.")
             watch(server, instance)
         except KeyboardInterrupt:
             say("stopping")
@@ -97,7 +98,15 @@ def rest_environment(settings: Settings, instance: Instance) -> dict[str, str]:
         f"{PREFIX}TRITON_ADDRESS": settings.triton_address,
         f"{PREFIX}LOG_FOLDER": str(settings.log_folder or instance.folder),
         f"{PREFIX}SUPERVISOR_SOCKET": str(instance.control_socket),
+        f"{PREFIX}FAMILIES_FOLDER": str(FAMILIES),
+        f"{PREFIX}STATE_FOLDER": str(_state_folder(settings, instance)),
     }
+
+
+def _state_folder(settings: Settings, instance: Instance) -> Path:
+    """Where --state says; where it says nothing, what the environment does; as `triptych keys` has it."""
+    is_in_environment = "state_folder" in settings.model_fields_set
+    return settings.state_folder if instance.folder == STATE and is_in_environment else instance.folder.resolve()
 
 
 def problems(options: TritonOptions, settings: Settings) -> list[str]:
@@ -133,9 +142,16 @@ Triptych is ready after {seconds:.1f} s
   metrics   {rest}/metrics   http://{triton}:{options.metrics_port}/metrics
   logs      {instance.rest_log}   {instance.triton_log}
 
-  curl -s {rest}/v1/embeddings -H 'Content-Type: application/json' -d '{{"input": "a large red circle"}}'
+  curl -s {rest}/v1/embeddings -H 'Content-Type: application/json' -d '{{"input": "a large red circle"}}'"""
 
-Ctrl-C stops it."""
+
+def painting_line(options: TritonOptions, settings: Settings) -> str:
+    """Whole, so that it works in any folder and without the environment; only what is not the default is said."""
+    if read_family(FAMILIES / settings.family).diffusion is None:
+        return ""
+    port = "" if options.grpc_port == TritonOptions.grpc_port else f" --triton-grpc-port {options.grpc_port}"
+    family = "" if settings.family == "demo" else f" --family {settings.family}"
+    return f'  {Path(sys.executable).with_name("triptych")} generate "a large red circle" -o out.png{port}{family}\n'
 
 
 def say(text: str) -> None:

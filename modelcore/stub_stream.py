@@ -1,0 +1,115 @@
+"""What a request is told while it is served: answers that leave after `execute` has returned, and being cancelled.
+
+Is handed `pb_utils`, as stub.py is. Knows events, and not what they are about.
+"""
+
+import json
+import threading
+from typing import Any
+
+import numpy as np
+
+from modelcore import stub
+from modelcore.diffusion.events import Finished, Progress
+from modelcore.errors import InvalidInput, TriptychError
+
+MAX_TOKEN_BYTES = 256
+
+
+class Cancellations:
+    """Requests that can be cancelled by another request, which names their token."""
+
+    def __init__(self) -> None:
+        self._watching: dict[bytes, list[threading.Event]] = {}
+        self._lock = threading.Lock()
+
+    def watch(self, token: bytes) -> threading.Event:
+        """Set when the token is cancelled. To be forgotten when the request is over; others may bear the same token."""
+        event = threading.Event()
+        with self._lock:
+            self._watching.setdefault(token, []).append(event)
+        return event
+
+    def cancel(self, token: bytes) -> bool:
+        """False for requests that are over, or were never here: nothing is kept of them."""
+        with self._lock:
+            events = list(self._watching.get(token, ()))
+        for event in events:
+            event.set()
+        return bool(events)
+
+    def forget(self, token: bytes, event: threading.Event) -> None:
+        with self._lock:
+            left = [other for other in self._watching.pop(token, ()) if other is not event]
+            if left:
+                self._watching[token] = left
+
+
+class ResponseStream:
+    """A Listener: what the studio tells becomes Triton's responses, one for each event."""
+
+    def __init__(self, pb_utils: Any, sender: Any, cancellations: Cancellations, token: bytes = b"") -> None:
+        self._pb_utils = pb_utils
+        self._sender = sender
+        self._cancellations = cancellations
+        self._token = token
+        self._withdrawn = cancellations.watch(self._token) if self._token else threading.Event()
+        self._error: TriptychError | None = None
+
+    def progress(self, event: Progress) -> None:
+        arrays: stub.Arrays = {
+            "index": np.array([event.index], np.int32),
+            "step": np.array([event.step], np.int32),
+            "steps": np.array([event.steps], np.int32),
+            "eta_s": np.array([event.eta_s], np.float32),
+        }
+        if event.preview:
+            arrays["preview"] = bytes_array(event.preview)
+        self._sender.send(stub.response(self._pb_utils, arrays))
+
+    def finished(self, event: Finished) -> None:
+        arrays: stub.Arrays = {
+            "index": np.array([event.index], np.int32),
+            "image": bytes_array(event.image),
+            "seed": np.array([event.seed], np.int64),
+            "info": bytes_array(json.dumps(event.info).encode()),
+        }
+        self._sender.send(stub.response(self._pb_utils, arrays))
+
+    def failed(self, error: TriptychError) -> None:
+        """Kept for the last response: a client that asked for real status codes hears nothing after an error."""
+        self._error = error
+
+    def closed(self) -> None:
+        if self._token:
+            self._cancellations.forget(self._token, self._withdrawn)
+        send_last(
+            self._pb_utils, self._sender, None if self._error is None else stub.refusal(self._pb_utils, self._error)
+        )
+
+    def is_cancelled(self) -> bool:
+        return self._withdrawn.is_set() or bool(self._sender.is_cancelled())
+
+
+def send_last(pb_utils: Any, sender: Any, response: Any = None) -> None:
+    """The end of what a request is told, with a response or with nothing. Without it a client waits for ever."""
+    responses = () if response is None else (response,)
+    sender.send(*responses, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+
+def token_of(arrays: stub.Arrays, name: str) -> bytes:
+    """Taken out, so that what remains is about pictures alone; empty where there is none, but never one that is empty.
+
+    Who names nothing to be cancelled would otherwise be painted for, and could not be cancelled himself.
+    """
+    array = arrays.pop(name, None)
+    if array is None:
+        return b""
+    token = bytes(array.reshape(-1)[0]) if array.size else b""
+    if not 1 <= len(token) <= MAX_TOKEN_BYTES:
+        raise InvalidInput(f"{name} may have 1 to {MAX_TOKEN_BYTES} bytes: {len(token)}", field=name)
+    return token
+
+
+def bytes_array(*items: bytes) -> np.ndarray[Any, Any]:
+    return np.array(items, dtype=object)
