@@ -5,6 +5,7 @@ import sys
 import uvicorn
 from pydantic import ValidationError
 
+from modelcore.errors import SetupProblem
 from orchestrator.app import create_app
 from orchestrator.edge.connection import ConnectionRules, bounded_connections
 from orchestrator.logs import configure_logging
@@ -17,9 +18,14 @@ def main() -> int:
     except ValidationError as error:
         sys.stderr.writelines(_lines(error))
         return 2
+    try:
+        app = create_app(settings)
+    except SetupProblem as problem:
+        sys.stderr.write(f"{problem.detail}\n")
+        return 2
     configure_logging(settings)
     uvicorn.run(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         http=bounded_connections(ConnectionRules(settings.connection_limit, settings.head_deadline_s)),

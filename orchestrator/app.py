@@ -8,16 +8,24 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+import orchestrator.analyze.router
 import orchestrator.embeddings.router
+import orchestrator.generate.router
 import orchestrator.health.router
 import orchestrator.home.router
+import orchestrator.images.router
 import orchestrator.models.router
+import orchestrator.probe.router
+import orchestrator.segment.router
+import orchestrator.visualize.router
 from orchestrator.edge.admission import Admission
 from orchestrator.edge.body_limit import BodyLimit, BodyRules
 from orchestrator.edge.head_as_get import HeadAsGet
+from orchestrator.edge.leaving import install_leaving_handler
 from orchestrator.edge.problems import install_error_handlers
 from orchestrator.edge.request_scope import REQUEST_ID_HEADER, RequestScope
 from orchestrator.edge.security_headers import SecurityHeaders
+from orchestrator.family_file import read_concepts
 from orchestrator.metrics import Metrics
 from orchestrator.running import running_services
 from orchestrator.schemas import error_components
@@ -26,6 +34,12 @@ from orchestrator.settings import Settings
 _API = (
     orchestrator.health.router.router,
     orchestrator.models.router.router,
+    orchestrator.generate.router.router,
+    orchestrator.analyze.router.router,
+    orchestrator.probe.router.router,
+    orchestrator.segment.router.router,
+    orchestrator.visualize.router.router,
+    orchestrator.images.router.router,
     orchestrator.embeddings.router.router,
 )
 _ROOT_ONLY = (orchestrator.home.router.router, orchestrator.health.router.metrics_router)
@@ -33,10 +47,11 @@ _ROOT_ONLY = (orchestrator.home.router.router, orchestrator.health.router.metric
 
 def create_app(settings: Settings) -> FastAPI:
     metrics = Metrics()
+    concepts = read_concepts(settings.families_folder, settings.family)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running_services(settings, metrics) as services:
+        async with running_services(settings, concepts, metrics) as services:
             app.state.services = services
             yield
 
@@ -52,6 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
     _include_routers(app)
     _add_middleware(app, settings, metrics)
     install_error_handlers(app)
+    install_leaving_handler(app)
     _describe_errors(app)
     return app
 

@@ -1,12 +1,25 @@
 """How a route gets at the services: FastAPI's side of `running.py`."""
 
-from fastapi import Request
+from typing import Annotated
 
+from fastapi import Depends, Request
+
+from orchestrator.analyze.service import Analyze
+from orchestrator.edge.caller import caller, creating_caller
 from orchestrator.embeddings.service import Embeddings
+from orchestrator.gallery.service import Gallery
+from orchestrator.generate.service import Generate
 from orchestrator.health.service import Health
 from orchestrator.metrics import Metrics
 from orchestrator.models.service import Models
+from orchestrator.pictures.callers import CallersPictures
+from orchestrator.probe.service import Probe
 from orchestrator.running import Services
+from orchestrator.segment.service import Segment
+from orchestrator.visualize.service import Visualize
+
+Caller = Annotated[str, Depends(caller)]
+CreatingCaller = Annotated[str, Depends(creating_caller)]
 
 
 def _services(request: Request) -> Services:
@@ -29,3 +42,31 @@ def models_service(request: Request) -> Models:
 
 def metrics_of(request: Request) -> Metrics:
     return _services(request).metrics
+
+
+def analyze_service(request: Request) -> Analyze:
+    return _services(request).analyze
+
+
+def probe_service(request: Request) -> Probe:
+    return _services(request).probe
+
+
+def segment_service(request: Request) -> Segment:
+    return _services(request).segment
+
+
+def visualize_service(request: Request) -> Visualize:
+    return _services(request).visualize
+
+
+def generate_service(request: Request) -> Generate:
+    return _services(request).generate
+
+
+def gallery_service(request: Request) -> Gallery:
+    return _services(request).gallery
+
+
+def callers_pictures(request: Request) -> CallersPictures:
+    return _services(request).pictures

@@ -52,6 +52,19 @@ class Metrics:
             ("model", "action"),
             registry=self.registry,
         )
+        self.cache_lookups = Counter(
+            "triptych_cache_lookups_total",
+            "Look-ups in the caches of what is known of pictures and words, by cache and outcome: hit, miss, or joined "
+            "where another request was making the same already.",
+            ("cache", "outcome"),
+            registry=self.registry,
+        )
+        self.cache_bytes = Gauge(
+            "triptych_cache_bytes",
+            "How much each of these caches holds.",
+            ("cache",),
+            registry=self.registry,
+        )
         self.models_ready = Gauge(
             "triptych_models_ready",
             "How many models of the catalog Triton has ready.",
@@ -66,6 +79,12 @@ class Metrics:
 
     def failed(self, model: str, error: TriptychError) -> None:
         self.upstream_errors.labels(model, error.code).inc()
+
+    def looked_up(self, cache: str, outcome: str) -> None:
+        self.cache_lookups.labels(cache, outcome).inc()
+
+    def holds(self, cache: str, size_bytes: int) -> None:
+        self.cache_bytes.labels(cache).set(size_bytes)
 
     def repaired(self, model: str, action: str) -> None:
         self.repairs.labels(model, action).inc()

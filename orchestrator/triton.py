@@ -90,8 +90,8 @@ class Triton:
         """The answers of a decoupled model as they come. Leaving the `async with` cancels the call upstream."""
         request = infer_request(model, inputs)
         request.parameters["triton_enable_empty_final_response"].bool_param = True
-        metadata = (*_metadata(), ("triton_grpc_error", "true"))
-        call = self._stub.ModelStreamInfer(iter([request]), timeout=deadline_s, metadata=metadata)
+        # Never with the header `triton_grpc_error`: an error in such a stream may end Triton 2.51 (docs/painting.md).
+        call = self._stub.ModelStreamInfer(iter([request]), timeout=deadline_s, metadata=_metadata())
         try:
             with _Observed(model, self._observers):
                 yield self._answers(call, model)

@@ -49,8 +49,17 @@ def _by_code(code: grpc.StatusCode, message: str, model: str) -> TriptychError:
             return Unavailable("the inference server gave up this call; try again")
         case grpc.StatusCode.PERMISSION_DENIED | grpc.StatusCode.UNAUTHENTICATED:
             return Unavailable("the inference server does not let us in", retry_after_s=30)
+        case grpc.StatusCode.UNKNOWN:
+            return _without_status(message, model)
         case _:
             return InternalFault(f"the model {model} failed")
+
+
+def _without_status(message: str, model: str) -> TriptychError:
+    """In a stream Triton gives a text and no status."""
+    if _QUEUE.search(message) or _NOT_LOADED.search(message):
+        return _unavailable(message, model)
+    return InternalFault(f"the model {model} failed")
 
 
 def _unavailable(message: str, model: str) -> Unavailable:

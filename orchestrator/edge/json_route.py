@@ -40,13 +40,13 @@ class _ParsedRequest(Request):
     async def parse(self) -> None:
         body = await self.body()
         if body:
-            _check_content_type(self.headers.get("content-type", ""))
+            check_content_type(self.headers.get("content-type", ""))
             self._document = parse_strict_json(body)
 
     async def json(self) -> Any:
         return self._document
 
 
-def _check_content_type(value: str) -> None:
+def check_content_type(value: str) -> None:
     if not _JSON_IN_UTF8.fullmatch(value.strip(" \t")):
         raise UnsupportedFormat(f"the body must be application/json in UTF-8: {shortened(value)!r}")

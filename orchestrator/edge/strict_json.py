@@ -43,7 +43,7 @@ def parse_strict_json(data: bytes) -> Any:
         )
     except json.JSONDecodeError as error:
         raise Malformed(f"the body is not JSON: {error.msg} at character {error.pos}") from None
-    _check_nodes(document)
+    check_nodes(document)
     return document
 
 
@@ -65,7 +65,8 @@ def _check_nesting(text: str) -> None:
             _too_many_nodes()
 
 
-def _check_nodes(document: Any) -> None:
+def check_nodes(document: Any) -> None:
+    """That there are not too many of them, and that their texts are text."""
     for count, (path, node) in enumerate(_walk((), document), start=1):
         if count > MAX_NODES:
             _too_many_nodes()

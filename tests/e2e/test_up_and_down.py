@@ -57,6 +57,13 @@ def test_make_run_prints_a_curl_that_answers_and_stops_on_ctrl_c(tmp_path: Path)
     assert ours(triptych) == set()
 
 
+def test_the_command_that_is_printed_paints(triptych_process: TriptychProcess, tmp_path: Path) -> None:
+    (printed,) = re.findall(r"^ *(/.* generate .*)$", triptych_process.output, re.MULTILINE)
+    ran = subprocess.run(printed, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_the_readme_shows_the_curl_that_is_printed(triptych_process: TriptychProcess) -> None:
     (printed,) = re.findall(r"^ *(curl .*)$", triptych_process.output, re.MULTILINE)
     printed = printed.replace(triptych_process.addresses.rest, "127.0.0.1:8080")

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
@@ -10,6 +11,8 @@ import pytest
 from orchestrator.app import create_app
 from orchestrator.settings import Settings
 from tests.service.fake_triton import FakeTriton, running_fake_triton
+
+FAMILIES = Path(__file__).parents[2] / "families"
 
 
 class Serve(Protocol):
@@ -23,12 +26,13 @@ async def fake() -> AsyncIterator[FakeTriton]:
 
 
 @pytest.fixture
-def serve(fake: FakeTriton) -> Serve:
+def serve(fake: FakeTriton, tmp_path: Path) -> Serve:
     """Start an app with settings of your own: `async with serve(body_limit_bytes=10) as client`."""
 
     @asynccontextmanager
     async def serve(**settings: Any) -> AsyncIterator[httpx.AsyncClient]:
-        app = create_app(Settings(**{"triton_address": fake.address} | settings))
+        given = {"triton_address": fake.address, "state_folder": tmp_path, "families_folder": FAMILIES}
+        app = create_app(Settings(**given | settings))
         transport = httpx.ASGITransport(app)
         client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
         async with app.router.lifespan_context(app), client:

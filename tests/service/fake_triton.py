@@ -2,23 +2,35 @@
 
 import asyncio
 import hashlib
+import io
+import json
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 import grpc
 import numpy as np
 from google.protobuf.json_format import Parse
+from PIL import Image
+from pycocotools import mask as coco
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 from tritonclient.utils import deserialize_bytes_tensor, triton_to_np_dtype
 
-from modelcore.catalog import CATALOG
+from modelcore.catalog import CATALOG, served_model
+from modelcore.errors import TriptychError, to_wire
+from modelcore.family import read_diffusion
+from modelcore.images import encode_png
 from modelcore.pbtxt import parse, render
+from modelcore.vision.masks import Region, Rle, to_json
 from orchestrator.tensors import Array, Arrays, infer_request
 
 WIDTH = 4
 CONTEXT = 8
+LOGIT_SCALE = 10.0
+LIMITS = read_diffusion(Path(__file__).parents[2] / "families" / "demo" / "family.toml").limits
+SEED = 5  # of a painting that asks for none
 Script = Callable[[grpc.aio.ServicerContext], Awaitable[None]]
 
 
@@ -26,6 +38,28 @@ def vector_of(item: bytes) -> Array:
     """The unit vector that the fake gives for a text or a picture."""
     raw = np.frombuffer(hashlib.sha256(item).digest()[:WIDTH], dtype=np.uint8).astype(np.float32) + 1
     return raw / np.linalg.norm(raw)
+
+
+def halves_of(encoded: bytes) -> list[Region]:
+    """The two regions that the fake finds in a picture: what is left of the middle, and what is right of it."""
+    width, height = Image.open(io.BytesIO(encoded)).size
+    middle = width // 2
+    if not middle:
+        return [_strip(np.full(1, True), height, (0, 0, 1, height))]
+    columns = np.arange(width) < middle
+    return [
+        _strip(columns, height, (0, 0, middle, height)),
+        _strip(~columns, height, (middle, 0, width - middle, height)),
+    ]
+
+
+def _strip(columns: Array, height: int, box: tuple[int, int, int, int]) -> Region:
+    encoded = coco.encode(np.asfortranarray(np.tile(columns, (height, 1)).astype(np.uint8)))
+    left, top, width, height = box
+    ring = [(left, top), (left + width, top), (left + width, top + height), (left, top + height)]
+    mask = Rle(size=[int(side) for side in encoded["size"]], counts=encoded["counts"].decode())
+    corners = [(float(x), float(y)) for x, y in ring]
+    return Region(mask, [[corners]], box, width * height, 0.9, 0.95, (left + 0.5, top + 0.5))
 
 
 def refuses(code: grpc.StatusCode, message: str) -> Script:
@@ -50,6 +84,8 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.loads: asyncio.Queue[str] = asyncio.Queue()
         self.probed = asyncio.Event()
         self._walked: set[str] = set()
+        self.streamed = asyncio.Event()
+        self.stalls = False  # after the first event of a stream
         self.stream_ended = asyncio.Event()
 
     async def ModelInfer(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
@@ -72,14 +108,26 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         return _response(request.model_name, _answer(request.model_name, arrays))
 
     async def ModelStreamInfer(self, requests: Any, context: grpc.aio.ServicerContext) -> Any:
-        """Counts up from 0 for ever, unless scripted, and notes when it is stopped."""
+        """What `_events` says, unless scripted; notes what was asked, and when it is stopped."""
+        self.metadata.append(dict(context.invocation_metadata()))
         try:
             async for request in requests:
+                arrays = _arrays(request)
+                self.requests.append((request.model_name, arrays))
                 if request.model_name in self.scripts:
                     await self.scripts[request.model_name](context)
-                for number in range(int(_arrays(request)["count"][0])):
-                    infer = _response(request.model_name, {"number": np.array([number], np.int32)})
+                try:
+                    events = _events(request.model_name, arrays)
+                except TriptychError as error:
+                    # As the real one, unless a header asks for a status: a text, after which the stream stays open.
+                    yield service_pb2.ModelStreamInferResponse(error_message=to_wire(error))
+                    continue
+                for event in events:
+                    infer = _response(request.model_name, event)
                     yield service_pb2.ModelStreamInferResponse(infer_response=infer)
+                    self.streamed.set()
+                    if self.stalls:
+                        await asyncio.Event().wait()
                 final = service_pb2.ModelInferResponse(model_name=request.model_name)
                 final.parameters["triton_final_response"].bool_param = True
                 yield service_pb2.ModelStreamInferResponse(infer_response=final)
@@ -132,6 +180,46 @@ async def running_fake_triton() -> AsyncIterator[FakeTriton]:
         await server.stop(grace=None)
 
 
+def painted(seed: int, width: int, height: int) -> bytes:
+    """The picture that the fake paints: one colour, which the seed decides."""
+    return encode_png(Image.new("RGB", (width, height), (seed % 256, 90, 160)))
+
+
+def _events(model: str, inputs: Arrays) -> Iterator[Arrays]:
+    """`counter` counts up from 0; everything else paints, if what is wished for is within the demo family's limits."""
+    if model == "counter":
+        return ({"number": np.array([number], np.int32)} for number in range(int(inputs["count"][0])))
+    for limit in (LIMITS.width, LIMITS.height, LIMITS.steps, LIMITS.pictures):
+        if limit.name in inputs:
+            limit.check(int(inputs[limit.name][0]))
+    return _painting(inputs)
+
+
+def _painting(inputs: Arrays) -> Iterator[Arrays]:
+    def wish(name: str, default: int) -> int:
+        return int(inputs[name][0]) if name in inputs else default
+
+    steps, every, seed = wish("steps", 3), wish("preview_every", 0), wish("seed", SEED)
+    width, height = wish("width", 64), wish("height", 64)
+    for index in range(wish("num_images", 1)):
+        for step in range(1, steps + 1):
+            event = {"index": [index], "step": [step], "steps": [steps]}
+            told = {name: np.array(value, np.int32) for name, value in event.items()}
+            preview = {"preview": _bytes(painted(step, 8, 8))} if every and step % every == 0 else {}
+            yield {**told, "eta_s": np.array([steps - step], np.float32), **preview}
+        info = {"model": "demo", "parameters": {"steps": steps}, "warnings": ["words were cut"]}
+        yield {
+            "index": np.array([index], np.int32),
+            "image": _bytes(painted(seed + index, width, height)),
+            "seed": np.array([seed + index], np.int64),
+            "info": _bytes(json.dumps(info).encode()),
+        }
+
+
+def _bytes(data: bytes) -> Array:
+    return np.array([data], dtype=np.object_)
+
+
 def _answer(model: str, inputs: Arrays) -> Arrays:
     match model:
         case "clip_tokenize":
@@ -139,9 +227,18 @@ def _answer(model: str, inputs: Arrays) -> Arrays:
         case "clip_preprocess":
             return {"pixel_values": np.zeros((_rows(inputs), 3, 2, 2), np.float32)}
         case "clip_text_string":
-            return {"embedding": _vectors(inputs["text"]), **_counted(inputs["text"])}
+            scale = np.full((_rows(inputs), 1), LOGIT_SCALE, np.float32)
+            return {"embedding": _vectors(inputs["text"]), "logit_scale": scale, **_counted(inputs["text"])}
         case "clip_image_bytes":
             return {"embedding": _vectors(inputs["image"])}
+        case "segment":
+            regions = json.dumps([to_json(region) for region in halves_of(inputs["image"].item())])
+            return {"regions": np.array([regions.encode()], dtype=np.object_)}
+        case "clip_text":
+            scale = np.full((_rows(inputs), 1), LOGIT_SCALE, np.float32)
+            return {"embedding": np.full((_rows(inputs), WIDTH), 0.5, np.float32), "logit_scale": scale}
+        case _ if model.startswith("demo"):  # only the watchdog's probes come here, and look at no number
+            return {tensor.name: np.zeros(1, np.float32) for tensor in served_model(model).outputs}
         case _:
             return {"embedding": np.full((_rows(inputs), WIDTH), 0.5, np.float32)}
 

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from modelcore.catalog import CATALOG
 from tests.service.fake_triton import FakeTriton, refuses
 
 
@@ -47,9 +48,9 @@ async def test_upstream_errors_are_counted_by_model_and_code(client: httpx.Async
 
 
 async def test_ready_models_are_counted_at_the_time_of_asking(client: httpx.AsyncClient, fake: FakeTriton) -> None:
-    assert await samples(client, "triptych_models_ready") == {(): 6.0}
+    assert await samples(client, "triptych_models_ready") == {(): float(len(CATALOG))}
     del fake.configs["clip_text"]
-    assert await samples(client, "triptych_models_ready") == {(): 5.0}
+    assert await samples(client, "triptych_models_ready") == {(): float(len(CATALOG) - 1)}
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool comes with Debian's prometheus")

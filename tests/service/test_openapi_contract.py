@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -28,8 +29,9 @@ SEEDED = settings(
 class _Server(threading.Thread):
     """uvicorn and the fake Triton on an event loop of their own, since schemathesis is not async."""
 
-    def __init__(self) -> None:
+    def __init__(self, state_folder: Path) -> None:
         super().__init__(name="server")
+        self._state_folder = state_folder
         self.address = ""
         self.started = threading.Event()
 
@@ -38,7 +40,7 @@ class _Server(threading.Thread):
 
     async def _serve(self) -> None:
         async with running_fake_triton() as fake:
-            app = create_app(Settings(triton_address=fake.address))
+            app = create_app(Settings(triton_address=fake.address, state_folder=self._state_folder))
             http = bounded_connections(ConnectionRules(limit=100, head_deadline_s=60))
             config = uvicorn.Config(app, port=0, http=http, ws="none", log_config=None, access_log=False)
             self._uvicorn = uvicorn.Server(config)
@@ -56,8 +58,8 @@ class _Server(threading.Thread):
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    server = _Server()
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server = _Server(tmp_path_factory.mktemp("state"))
     server.start()
     assert server.started.wait(timeout=20)
     yield server.address
@@ -98,8 +100,9 @@ HOSTILE_BODIES = st.one_of(
 )
 
 
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/generate", "/analyze", "/probe", "/segment", "/feedback"])
 @SEEDED
 @given(body=HOSTILE_BODIES)
-def test_no_body_gets_a_500(address: str, body: bytes) -> None:
-    answer = httpx.post(f"{address}/v1/embeddings", content=body, headers={"content-type": "application/json"})
-    assert answer.status_code in {200, 400, 415, 422}
+def test_no_body_gets_a_500(address: str, path: str, body: bytes) -> None:
+    answer = httpx.post(f"{address}{path}", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code in {200, 400, 404, 415, 422}

@@ -19,7 +19,12 @@ ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
 @contextmanager
 def orchestrator(log_folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A server without a Triton, and its address."""
-    process = start(TRIPTYCH_PORT="0", TRIPTYCH_TRITON_ADDRESS="127.0.0.1:1", TRIPTYCH_LOG_FOLDER=str(log_folder))
+    process = start(
+        TRIPTYCH_PORT="0",
+        TRIPTYCH_TRITON_ADDRESS="127.0.0.1:1",
+        TRIPTYCH_LOG_FOLDER=str(log_folder),
+        TRIPTYCH_STATE_FOLDER=str(log_folder / "state"),
+    )
     assert process.stdout is not None
     try:
         address = next(match[0] for line in process.stdout if (match := ADDRESS.search(line)))
@@ -69,3 +74,11 @@ def test_an_address_that_others_can_reach_is_refused_in_one_line() -> None:
     assert process.returncode == 2
     assert len(errors.splitlines()) == 1
     assert "refusing to listen on 0.0.0.0" in errors
+
+
+def test_a_family_that_is_not_there_is_refused_in_one_line(tmp_path: Path) -> None:
+    process = start(TRIPTYCH_FAMILIES_FOLDER=str(tmp_path))
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert len(errors.splitlines()) == 1
+    assert "family.toml" in errors

@@ -58,3 +58,9 @@ async def test_an_error_in_a_stream_is_a_domain_error(triton: Triton, fake: Fake
     async with triton.stream("counter", count_to(1), deadline_s=5) as answers:
         with pytest.raises(Overloaded):
             await anext(answers)
+
+
+async def test_no_stream_asks_for_the_errors_that_end_triton(triton: Triton, fake: FakeTriton) -> None:
+    async with triton.stream("counter", count_to(1), deadline_s=5) as answers:
+        await anext(answers)
+    assert "triton_grpc_error" not in fake.metadata[-1]

@@ -1,0 +1,43 @@
+"""POST /analyze: about a picture that is sent, in one shape; about one that is here already, in another."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+
+from orchestrator.analyze.schemas import (
+    AnalyzeRequest,
+    KnownPictureAnswer,
+    SentPictureAnswer,
+    known_picture_answer,
+    sent_picture_answer,
+)
+from orchestrator.analyze.service import Analyze
+from orchestrator.context import current_request
+from orchestrator.dependencies import Caller, analyze_service, callers_pictures
+from orchestrator.edge.leaving import while_connected
+from orchestrator.edge.picture_request import picture_body, read_picture_request
+from orchestrator.pictures.callers import CallersPictures
+from orchestrator.schemas import problem_responses
+
+router = APIRouter(tags=["Understand"])
+_EXAMPLE = {"labels": ["a red circle", "a blue square"], "top": 2}
+
+
+@router.post(
+    "/analyze",
+    openapi_extra=picture_body(AnalyzeRequest, _EXAMPLE),
+    responses=problem_responses(400, 404, 408, 413, 415, 422, 503),
+)
+async def analyze(
+    request: Request,
+    owner: Caller,
+    service: Annotated[Analyze, Depends(analyze_service)],
+    pictures: Annotated[CallersPictures, Depends(callers_pictures)],
+) -> SentPictureAnswer | KnownPictureAnswer:
+    """What a picture shows: the best fitting labels, and its regions."""
+    wishes, sent = await read_picture_request(request, AnalyzeRequest)
+    picture = await pictures.picture(owner, wishes.image_id, sent)
+    work = service.analyze(picture, labels=wishes.labels, top=wishes.top, segment=wishes.segment)
+    analysis = await while_connected(request, work)
+    write = known_picture_answer if sent is None else sent_picture_answer
+    return write(current_request.get().request_id, analysis)

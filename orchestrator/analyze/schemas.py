@@ -1,0 +1,75 @@
+"""Shapes of /analyze: one for a picture that is sent, one for a picture that is here already."""
+
+from pydantic import BaseModel
+
+from modelcore.vision.masks import Polygon
+from orchestrator.analyze.service import Analysis
+from orchestrator.pictures.schemas import (
+    TOP_LABELS,
+    AboutPicture,
+    ClassScore,
+    ClipAnalysis,
+    LabelsField,
+    Rle,
+    TopField,
+    class_scores,
+    clip_analysis,
+)
+
+
+class AnalyzeRequest(AboutPicture):
+    labels: LabelsField = None
+    top: TopField = TOP_LABELS
+    segment: bool = True
+
+
+class BasicSegmentation(BaseModel):
+    """`polygons` has a list for each mask: a polygon for each of its islands, the outer ring first, then its holes."""
+
+    masks: list[Rle]
+    polygons: list[list[Polygon]]
+
+
+class NamedSegmentation(BaseModel):
+    masks: list[str]  # region_0, region_1, ...
+    polygons: list[list[Polygon]]
+
+
+class SentPictureAnswer(BaseModel):
+    request_id: str
+    clip_analysis: ClipAnalysis
+    clip_scores: list[ClassScore]
+    basic_segmentation: BasicSegmentation
+
+
+class KnownPictureAnswer(BaseModel):
+    request_id: str
+    clip_scores: list[ClassScore]
+    segmentation: NamedSegmentation
+
+
+def sent_picture_answer(request_id: str, analysis: Analysis) -> SentPictureAnswer:
+    return SentPictureAnswer(
+        request_id=request_id,
+        clip_analysis=clip_analysis(analysis.concepts),
+        clip_scores=class_scores(analysis.concepts),
+        basic_segmentation=basic_segmentation(analysis),
+    )
+
+
+def basic_segmentation(analysis: Analysis) -> BasicSegmentation:
+    return BasicSegmentation(
+        masks=[dict(region.mask) for region in analysis.regions],
+        polygons=[region.polygons for region in analysis.regions],
+    )
+
+
+def known_picture_answer(request_id: str, analysis: Analysis) -> KnownPictureAnswer:
+    return KnownPictureAnswer(
+        request_id=request_id,
+        clip_scores=class_scores(analysis.concepts),
+        segmentation=NamedSegmentation(
+            masks=[f"region_{number}" for number in range(len(analysis.regions))],
+            polygons=[region.polygons for region in analysis.regions],
+        ),
+    )

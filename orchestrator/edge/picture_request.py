@@ -1,0 +1,91 @@
+"""Requests about a picture, in the three ways they come: a form with the picture, JSON that names one, or no body.
+
+FastAPI takes one kind of body for a route, so these routes read theirs here.
+"""
+
+from typing import Any, TypeVar
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import Request
+
+from modelcore.errors import InvalidInput, Malformed
+from orchestrator.edge.json_route import check_content_type
+from orchestrator.edge.strict_json import check_nodes, parse_strict_json
+
+PICTURE_FIELDS = ("image", "file")
+_MOST_FIELDS = 32
+_MOST_TEXT_BYTES = 64 * 1024
+Wish = TypeVar("Wish", bound=BaseModel)
+
+
+async def read_picture_request(request: Request, kind: type[Wish]) -> tuple[Wish, bytes | None]:
+    """What is wished, and the picture that came with it."""
+    content_type = request.headers.get("content-type", "")
+    if content_type.lower().startswith("multipart/form-data"):
+        return await _from_form(request, kind)
+    body = await request.body()
+    if not body:
+        return _accepted(kind, {}), None
+    check_content_type(content_type)
+    return _accepted(kind, parse_strict_json(body)), None
+
+
+def picture_body(kind: type[BaseModel], example: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
+    """The same for OpenAPI. Give it to a route as `openapi_extra`."""
+    wishes = kind.model_json_schema()
+    picture = {"type": "string", "format": "binary", "description": "A PNG, JPEG or WebP file."}
+    form = wishes | {"properties": {"image": picture, **wishes["properties"]}}
+    content = {
+        "application/json": {"schema": wishes, "examples": {"example": {"value": example}}},
+        "multipart/form-data": {"schema": form},
+    }
+    return {"requestBody": {"required": required, "content": content}}
+
+
+async def _from_form(request: Request, kind: type[Wish]) -> tuple[Wish, bytes | None]:
+    async with request.form(max_files=1, max_fields=_MOST_FIELDS, max_part_size=_MOST_TEXT_BYTES) as form:
+        _check_unique(form)
+        picture = None
+        document = {}
+        for name, value in form.items():
+            if isinstance(value, UploadFile):
+                _check_picture_field(name)
+                picture = await value.read()
+            else:
+                document[name] = _read_text(kind, name, value)
+    return _accepted(kind, document), picture
+
+
+def _check_unique(form: FormData) -> None:
+    if len(form.multi_items()) != len(form):
+        raise Malformed("the form names a field twice")
+
+
+def _check_picture_field(name: str) -> None:
+    if name not in PICTURE_FIELDS:
+        raise InvalidInput(f"the picture's field must be {' or '.join(PICTURE_FIELDS)}", field="image")
+
+
+def _read_text(kind: type[BaseModel], name: str, text: str) -> Any:
+    """A form knows only texts: fields that take text have it as it is, the others are JSON."""
+    check_nodes({name: text})
+    if _takes_text(kind, name) and not text.lstrip().startswith("["):
+        return text
+    try:
+        return parse_strict_json(text.encode())
+    except Malformed:
+        return text  # the schema says, with the field's name, what it should have been
+
+
+def _takes_text(kind: type[BaseModel], name: str) -> bool:
+    field = kind.model_json_schema()["properties"].get(name, {})
+    return any(variant.get("type") == "string" for variant in (field, *field.get("anyOf", ())))
+
+
+def _accepted(kind: type[Wish], document: Any) -> Wish:
+    try:
+        return kind.model_validate(document)
+    except ValidationError as error:
+        raise RequestValidationError([{**item, "loc": ("body", *item["loc"])} for item in error.errors()]) from None

@@ -1,0 +1,1 @@
+"""Words to pictures, kept in the gallery and told about."""

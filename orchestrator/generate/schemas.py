@@ -1,0 +1,128 @@
+"""Shapes of /generate: the answer holds what both kinds of client look for, concepts and class scores."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from modelcore.text.limits import TextLimits
+from orchestrator.analyze.schemas import BasicSegmentation, basic_segmentation
+from orchestrator.generate.order import Order
+from orchestrator.generate.service import Generated, Step
+from orchestrator.pictures.base64_pictures import read_base64_picture, write_base64
+from orchestrator.pictures.schemas import ClassScore, ClipAnalysis, LabelsField, class_scores, clip_analysis
+from orchestrator.schemas import StrictRequest
+
+_MOST_CHARACTERS = TextLimits().max_characters
+_INT32_MAX = 2**31 - 1
+# What a tensor can hold; what a picture may have, its family says.
+Count = Annotated[int | None, Field(ge=0, le=_INT32_MAX)]
+Number = Annotated[float | None, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+Seed = Annotated[int | None, Field(ge=-1, le=2**63 - 1)]
+Name = Annotated[str | None, Field(max_length=64)]
+Border = Annotated[int, Field(ge=0, le=_INT32_MAX)]
+PREVIEW_EVERY = 5
+
+_NOT_FOR_THE_PIPELINE = {"model", "image", "mask_image", "labels", "analyze", "segment"}
+
+
+class GenerateRequest(StrictRequest):
+    """Whatever is left out is the family's default; `/model/info` and a wrong value's answer tell the limits."""
+
+    prompt: str = Field(min_length=1, max_length=_MOST_CHARACTERS, description="What to paint; (word:1.3) weighs.")
+    negative_prompt: str | None = Field(None, max_length=_MOST_CHARACTERS, description="What to keep away from.")
+    model: Name = Field(None, description="The family that is served.")
+    steps: Count = Field(None, description="How many times the noise is predicted.")
+    guidance_scale: Number = Field(None, description="How much the prompt counts.")
+    width: Count = Field(None, description="Pixels, a multiple of 8.")
+    height: Count = Field(None, description="Pixels, a multiple of 8.")
+    seed: Seed = Field(None, description="Of the first picture; the next ones count up. -1: any.")
+    scheduler: Name = Field(None, description="By name; a wrong one is answered with the list.")
+    num_images: Count = Field(None, description="How many pictures.")
+    image: str | None = Field(None, description="A picture to start from: base64, or a data URL.")
+    mask_image: str | None = Field(None, description="White where `image` is painted anew: base64, or a data URL.")
+    strength: Number = Field(None, description="How far to go from `image`: 0 to 1.")
+    keep_unmasked: bool | None = Field(None, description="Put the picture's own pixels back where the mask is black.")
+    outpaint: list[Border] | None = Field(
+        None, min_length=4, max_length=4, description="Pixels to add to `image`: left, top, right, bottom."
+    )
+    variation_seed: Seed = Field(None, description="The seed to walk towards.")
+    variation_strength: Number = Field(None, description="How far to walk: 0 to 1.")
+    guidance_rescale: Number = Field(None, description="Against the glare of strong guidance: 0 to 1.")
+    guidance_end: Number = Field(None, description="The share of the steps with guidance: 0 to 1.")
+    clip_skip: Count = Field(None, description="Layers of the text encoder to leave out.")
+    preview_every: Count = Field(
+        None, description=f"A preview every so many steps of a stream; 0: none. Without it: {PREVIEW_EVERY}."
+    )
+    output_format: Literal["png", "jpeg", "webp"] = "png"
+    labels: LabelsField = None
+    analyze: bool = Field(True, description="Say what the first picture shows.")
+    segment: bool = Field(True, description="And which regions it has.")
+
+    def order(self, *, is_streamed: bool) -> Order:
+        wishes = self.model_dump(exclude_none=True, exclude=_NOT_FOR_THE_PIPELINE | {"preview_every"})
+        if self.image is not None:
+            wishes["init_image"] = read_base64_picture(self.image, "image")
+        if self.mask_image is not None:
+            wishes["mask_image"] = read_base64_picture(self.mask_image, "mask_image")
+        if is_streamed:
+            wishes["preview_every"] = PREVIEW_EVERY if self.preview_every is None else self.preview_every
+        return Order(wishes, self.labels, self.analyze, self.segment)
+
+
+class GeneratedImage(BaseModel):
+    id: str
+    url: str
+    seed: int
+    width: int
+    height: int
+
+
+class GenerateAnswer(BaseModel):
+    """`generated_image`, `image_id` and what was seen are of the first of `images`."""
+
+    request_id: str
+    image_id: str
+    generated_image: str = Field(description="The encoded picture, in base64.")
+    images: list[GeneratedImage]
+    seed: int
+    clip_analysis: ClipAnalysis
+    clip_scores: list[ClassScore]
+    basic_segmentation: BasicSegmentation
+    warnings: list[str] = Field(description="Words of the prompt that were more than the model reads, and were cut.")
+    timings_ms: dict[str, float]
+
+
+class Progress(BaseModel):
+    """What `event: progress` of a stream holds."""
+
+    index: int
+    step: int
+    steps: int
+    eta_s: float
+    preview: str | None
+
+
+def generate_answer(request_id: str, generated: Generated) -> GenerateAnswer:
+    first, analysis = generated.images[0], generated.analysis
+    images = [_listed(image.id, image.seed, image.width, image.height) for image in generated.images]
+    return GenerateAnswer(
+        request_id=request_id,
+        image_id=first.id,
+        generated_image=write_base64(generated.first),
+        images=images,
+        seed=images[0].seed,
+        clip_analysis=clip_analysis(analysis.concepts),
+        clip_scores=class_scores(analysis.concepts),
+        basic_segmentation=basic_segmentation(analysis),
+        warnings=list(generated.warnings),
+        timings_ms=dict(generated.timings_ms),
+    )
+
+
+def progress(step: Step) -> Progress:
+    preview = None if step.preview is None else write_base64(step.preview)
+    return Progress(index=step.index, step=step.step, steps=step.steps, eta_s=step.eta_s, preview=preview)
+
+
+def _listed(image_id: str, seed: Any, width: int, height: int) -> GeneratedImage:
+    return GeneratedImage(id=image_id, url=f"/images/{image_id}/file", seed=seed, width=width, height=height)

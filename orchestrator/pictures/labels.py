@@ -1,0 +1,61 @@
+"""Label sets as CLIP understands them: each encoded once, then only looked up. Knows no picture."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from modelcore.text.label_sets import LabelSet, label_set, own_label_set, prompts_of_word
+from modelcore.text.limits import TextLimits, check_text
+from modelcore.vision.scoring import one_per_label
+from orchestrator.pictures.cache import CacheObserver, Results
+from orchestrator.pictures.clip import Clip, Vectors
+
+_LIMITS = TextLimits()
+
+
+@dataclass(frozen=True)
+class EncodedLabels:
+    labels: tuple[str, ...]
+    vectors: Vectors  # (labels, width), unit length
+    logit_scale: float
+
+    @property
+    def size_bytes(self) -> int:
+        return self.vectors.nbytes + sum(map(len, self.labels))
+
+
+class Labels:
+    """Of one family: another one's CLIP gives other vectors for the same words."""
+
+    def __init__(self, clip: Clip, default: str, limit_bytes: int, observer: CacheObserver | None = None) -> None:
+        self._clip = clip
+        self._default = label_set(default)
+        self._encoded: Results[EncodedLabels] = Results("labels", limit_bytes, _size_bytes, observer)
+
+    def chosen(self, wanted: str | list[str] | None) -> LabelSet:
+        """A known set by its name, a list of the caller's own, or the family's."""
+        if wanted is None:
+            return self._default
+        if isinstance(wanted, str):
+            return label_set(wanted)
+        return own_label_set(wanted, self._default.templates)
+
+    async def encoded(self, labels: LabelSet) -> EncodedLabels:
+        return await self._prompted(labels.labels, labels.prompts())
+
+    async def encoded_word(self, word: str) -> EncodedLabels:
+        """One word or sentence, as a label of its own."""
+        check_text(word, _LIMITS, "prompt")
+        return await self._prompted((word,), prompts_of_word(word, self._default))
+
+    async def _prompted(self, labels: tuple[str, ...], prompts: list[str]) -> EncodedLabels:
+        return await self._encoded.get((labels, tuple(prompts)), lambda: self._encode(labels, prompts))
+
+    async def _encode(self, labels: tuple[str, ...], prompts: list[str]) -> EncodedLabels:
+        texts = await self._clip.texts(prompts)
+        vectors = one_per_label(texts.vectors, len(labels)).astype(np.float32)
+        return EncodedLabels(labels, vectors, texts.logit_scale)
+
+
+def _size_bytes(encoded: EncodedLabels) -> int:
+    return encoded.size_bytes

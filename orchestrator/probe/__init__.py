@@ -1,0 +1,1 @@
+"""Ask how well one word fits a picture and each of its parts."""

@@ -1,0 +1,1 @@
+"""Find what is in a picture: everything, or what is pointed at."""

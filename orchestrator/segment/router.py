@@ -1,0 +1,37 @@
+"""POST /segment."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+
+from orchestrator.context import current_request
+from orchestrator.dependencies import Caller, callers_pictures, segment_service
+from orchestrator.edge.leaving import while_connected
+from orchestrator.edge.picture_request import picture_body, read_picture_request
+from orchestrator.pictures.callers import CallersPictures
+from orchestrator.schemas import problem_responses
+from orchestrator.segment.schemas import SegmentAnswer, SegmentRequest, segment_answer
+from orchestrator.segment.service import Segment
+
+router = APIRouter(tags=["Understand"])
+
+
+@router.post(
+    "/segment",
+    openapi_extra=picture_body(SegmentRequest, {"points": [[[40, 52]]], "mask_format": "polygon"}),
+    responses=problem_responses(400, 404, 408, 413, 415, 422, 503),
+)
+async def segment(
+    request: Request,
+    owner: Caller,
+    service: Annotated[Segment, Depends(segment_service)],
+    pictures: Annotated[CallersPictures, Depends(callers_pictures)],
+) -> SegmentAnswer:
+    """The regions of a picture, or what is pointed at, and what each of them is."""
+    wishes, sent = await read_picture_request(request, SegmentRequest)
+    question = wishes.question()
+    picture = await pictures.picture(owner, wishes.image_id, sent)
+    work = service.segment(picture, question, labels=wishes.labels, top=wishes.top)
+    regions = await while_connected(request, work)
+    return await asyncio.to_thread(segment_answer, current_request.get().request_id, regions, wishes.mask_format)

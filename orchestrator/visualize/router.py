@@ -1,0 +1,34 @@
+"""POST /visualize."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+
+from orchestrator.dependencies import Caller, callers_pictures, visualize_service
+from orchestrator.edge.leaving import while_connected
+from orchestrator.edge.picture_request import picture_body, read_picture_request
+from orchestrator.pictures.callers import CallersPictures
+from orchestrator.schemas import problem_responses
+from orchestrator.visualize.schemas import VisualizeAnswer, VisualizeRequest, visualize_answer
+from orchestrator.visualize.service import Visualize
+
+router = APIRouter(tags=["Understand"])
+
+
+@router.post(
+    "/visualize",
+    openapi_extra=picture_body(VisualizeRequest, {"longest_px": 512, "format": "jpeg"}),
+    responses=problem_responses(400, 404, 408, 413, 415, 422, 503),
+)
+async def visualize(
+    request: Request,
+    owner: Caller,
+    service: Annotated[Visualize, Depends(visualize_service)],
+    pictures: Annotated[CallersPictures, Depends(callers_pictures)],
+) -> VisualizeAnswer:
+    """All regions drawn over the picture, and each of them alone in a spotlight. A second call finds them drawn."""
+    wishes, sent = await read_picture_request(request, VisualizeRequest)
+    picture = await pictures.picture(owner, wishes.image_id, sent)
+    return visualize_answer(
+        await while_connected(request, service.visualize(picture, wishes.view(), labels=wishes.labels))
+    )
