@@ -4,7 +4,7 @@ A picture goes through `sam2_encoder` and `sam2_prepare` once, and its prompts, 
 the sixty-fourth of a thousand clicks finds everything of the picture that no click changes already computed.
 """
 
-from modelcore.contract import DataType, DynamicBatching, GpuProfile, InstanceGroup, ServedModel, Tensor
+from modelcore.contract import DataType, DynamicBatching, EnsembleStep, GpuProfile, InstanceGroup, ServedModel, Tensor
 
 SAM2_MAX_PICTURES = 4
 
@@ -86,6 +86,21 @@ _SAM2_DECODER = ServedModel(
 SAM2_MODELS: tuple[ServedModel, ...] = (_SAM2_ENCODER, _SAM2_PREPARE, _SAM2_DECODER)
 
 _ONE = (1,)
+# One click on a picture that stays the same: the encoder, which is dear, sees it once and the decoder every time.
+SEGMENT_PROBE = ServedModel(
+    name="segment",
+    backend="ensemble",
+    about="",
+    inputs=(
+        Tensor("known_image", DataType.BYTES, _ONE, ""),
+        Tensor("points", DataType.FP32, (1, 1, 2), ""),
+        Tensor("point_labels", DataType.INT64, (1, 1), ""),
+    ),
+    outputs=(),
+    max_batch_size=0,
+    steps=(EnsembleStep("segment", {"image": "known_image", "points": "points", "point_labels": "point_labels"}, {}),),
+)
+
 SEGMENT = ServedModel(
     name="segment",
     backend="python",

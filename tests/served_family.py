@@ -54,8 +54,8 @@ class Stream:
     def run(self, on_event: Callable[["Stream"], None] = lambda _stream: None) -> "Stream":
         answers: queue.SimpleQueue[tuple[Any, Any]] = queue.SimpleQueue()
         self.client = triton.InferenceServerClient(self.address)
-        headers = {"triton_grpc_error": "true"}
-        self.client.start_stream(lambda result, error: answers.put((result, error)), headers=headers)
+        # Without the header `triton_grpc_error`, which can end Triton 2.51: so an error has its code in its text only.
+        self.client.start_stream(lambda result, error: answers.put((result, error)))
         try:
             given = inputs(self.family, self.wishes)
             self.client.async_stream_infer(self.family, given, enable_empty_final_response=True)

@@ -19,6 +19,7 @@ from training.parts.unet_exam import (
     captions,
     load,
     paint,
+    paint_all,
     relation_is_right,
     things_are_right,
 )
@@ -43,6 +44,13 @@ def few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
 def painted_truly(sample: Sample) -> Painted:
     pixels = sample.drawing.pixels
     return Painted(sample.caption, pixels, check(pixels))
+
+
+def test_shipped_unet_paints_one_thing_in_the_colour_told() -> None:
+    pictures = paint_all(load(SHIPPED), captions(World("tune", 1, (1,)), 8), seed=1)
+    colours = [{found.colour for found in picture.answer.things} for picture in pictures]
+    right = [{picture.caption.mentions[0].colour} == seen for picture, seen in zip(pictures, colours, strict=True)]
+    assert sum(right) >= 6
 
 
 def test_exam_finds_no_fault_with_pictures_of_true_scenes() -> None:

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 
 import numpy as np
+import pytest
 
 from modelcore.catalog import CATALOG, PROBES, served_model
+from modelcore.contract import ServedModel
 from modelcore.errors import ModelUnavailable, Overloaded
 from modelcore.images import PictureLimits, decode
 from orchestrator.tensors import Array, Arrays, column_of_bytes
@@ -55,8 +57,8 @@ def test_what_a_cache_could_answer_is_fresh_and_the_picture_is_one() -> None:
     assert decode(first["image"][0, 0], PictureLimits()).size == (16, 16)
 
 
-def test_the_probe_of_a_family_gives_its_pipeline_what_it_takes() -> None:
-    (probe,) = PROBES
+@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
+def test_a_probe_gives_its_model_what_it_takes(probe: ServedModel) -> None:
     (step,) = probe.steps
     taken = served_model(step.model).inputs
     assert {tensor.name for tensor in taken if not tensor.optional} <= set(step.inputs)
