@@ -36,12 +36,20 @@ def picture_body(kind: type[BaseModel], example: dict[str, Any], *, required: bo
     """The same for OpenAPI. Give it to a route as `openapi_extra`."""
     wishes = kind.model_json_schema()
     picture = {"type": "string", "format": "binary", "description": "A PNG, JPEG or WebP file."}
-    form = wishes | {"properties": {"image": picture, **wishes["properties"]}}
+    fields = {name: _never_null(field) for name, field in wishes["properties"].items()}
+    form = wishes | {"properties": {"image": picture, **fields}}
     content = {
         "application/json": {"schema": wishes, "examples": {"example": {"value": example}}},
         "multipart/form-data": {"schema": form},
     }
     return {"requestBody": {"required": required, "content": content}}
+
+
+def _never_null(field: dict[str, Any]) -> dict[str, Any]:
+    """In a form a field is left out; there is no way to say null."""
+    variants = [variant for variant in field.get("anyOf", ()) if variant != {"type": "null"}]
+    rest = {key: value for key, value in field.items() if key != "anyOf" and (key, value) != ("default", None)}
+    return {**rest, **variants[0]} if len(variants) == 1 else {**rest, "anyOf": variants} if variants else field
 
 
 async def _from_form(request: Request, kind: type[Wish]) -> tuple[Wish, bytes | None]:
@@ -74,9 +82,10 @@ def _read_text(kind: type[BaseModel], name: str, text: str) -> Any:
     if _takes_text(kind, name) and not text.lstrip().startswith("["):
         return text
     try:
-        return parse_strict_json(text.encode())
+        value = parse_strict_json(text.encode())
     except Malformed:
-        return text  # the schema says, with the field's name, what it should have been
+        value = None
+    return text if value is None else value  # of a text the schema says, by the field's name, what it should have been
 
 
 def _takes_text(kind: type[BaseModel], name: str) -> bool:

@@ -15,7 +15,7 @@ from modelcore.images import encode_png
 from orchestrator.tensors import Array, Arrays, column_of_bytes
 
 _PICTURE_SIDE_PX = 16
-_KNOWN_PICTURE = encode_png(Image.new("RGB", (_PICTURE_SIDE_PX, _PICTURE_SIDE_PX), "gray"))
+KNOWN_PICTURE = encode_png(Image.new("RGB", (_PICTURE_SIDE_PX, _PICTURE_SIDE_PX), "gray"))
 
 
 class Serves(Protocol):
@@ -72,7 +72,7 @@ def fresh_seeds() -> dict[str, Array]:
     return {
         "text": column_of_bytes([secrets.token_hex(8).encode()]),
         "image": column_of_bytes([encode_png(picture)]),
-        "known_image": np.array([_KNOWN_PICTURE], np.object_),
+        "known_image": np.array([KNOWN_PICTURE], np.object_),
         "points": np.full((1, 1, 2), _PICTURE_SIDE_PX / 2, np.float32),
         "point_labels": np.ones((1, 1), np.int64),
         "prompt": np.array([b"-"], np.object_),

@@ -181,6 +181,7 @@ async def test_the_picture_may_be_called_file(client: httpx.AsyncClient) -> None
         ({"top": "0"}, "top"),
         ({"top": "2.5"}, "top"),
         ({"segment": "yes"}, "segment"),
+        ({"top": "null"}, "top"),
         ({"unknown": "1"}, "unknown"),
         ({"labels": "a\x00b"}, "labels"),
         ({"labels": "imagenet"}, "labels"),

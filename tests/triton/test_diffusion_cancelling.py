@@ -110,7 +110,7 @@ def test_a_cancelled_row_leaves_its_company_as_it_was(triptych: Addresses, paint
 def test_two_hundred_requests_half_of_them_cancelled_leave_nothing_behind(
     triptych_process: TriptychProcess, triptych: Addresses, painter: Painter
 ) -> None:
-    ask_and_leave(painter, rounds=6)  # what is made once and kept is made now
+    ask_and_leave(painter, rounds=20)  # what is made once and kept is made now
     assert eventually(lambda: rows_in_flight(triptych) == 0)
     before = belongings(triptych_process)
     ask_and_leave(painter, rounds=20)
