@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from modelcore.catalog import CALLS, CATALOG, PROBES
+from modelcore.catalog import CATALOG, PROBES
 from modelcore.family import Concepts
 from orchestrator.analyze.service import Analyze
 from orchestrator.embeddings.service import Embeddings
@@ -107,4 +107,4 @@ def _watchdog(triton: Triton, settings: Settings, metrics: Metrics) -> Watchdog:
         statistics_deadline_s=settings.health_deadline_s,
         hung_after_s=settings.watchdog_hung_after_s,
     )
-    return Watchdog(triton, CATALOG, repairs, rules, probes=PROBES, calls=CALLS)
+    return Watchdog(triton, CATALOG, repairs, rules, probes=PROBES)
