@@ -15,7 +15,7 @@ from modelcore.contract import (
     Tensor,
 )
 from modelcore.diffusion_models import diffusion_models
-from modelcore.pipeline_models import IMAGE_SUFFIX, pipeline_models, pipeline_probe
+from modelcore.pipeline_models import pipeline_models, pipeline_probe
 from modelcore.sam2_models import SAM2_MODELS, SEGMENT, SEGMENT_PROBE
 
 CLIP_MAX_BATCH = 64
@@ -141,8 +141,6 @@ CATALOG: tuple[ServedModel, ...] = (
 
 # For who looks after the processes behind the models, as ensembles are for those of CLIP.
 PROBES: tuple[ServedModel, ...] = (*(pipeline_probe(family) for family, _ in COMMITTED_FAMILIES), SEGMENT_PROBE)
-# Whoever calls a decoupled model and dies while it waits leaves that one stuck in telling it (docs/log.md).
-CALLS: dict[str, str] = {f"{family}{IMAGE_SUFFIX}": family for family, _ in COMMITTED_FAMILIES}
 
 
 def served_model(name: str) -> ServedModel:

@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Protocol
 
 import structlog
@@ -49,13 +48,8 @@ class Watchdog:
         rules: WatchRules,
         clock: Callable[[], float] = time.monotonic,
         probes: Sequence[ServedModel] = (),
-        calls: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """`probes` are walked as the catalog's ensembles are: ways through models that are part of none.
-
-        `calls` says of a model which other one hangs for good where it dies: both are treated.
-        """
-        self._calls = calls
+        """`probes` are walked as the catalog's ensembles are: ways through models that are part of none."""
         self._triton = triton
         self._ensembles = [*(model for model in catalog if model.steps), *probes]
         self._probed = {ensemble.name for ensemble in self._ensembles} | {
@@ -152,7 +146,6 @@ class Watchdog:
                 case _:
                     faulty.add(failure.model)
                     _log.error("a model fails a probe", model=failure.model)
-        ill |= {self._calls[model]: Illness.HUNG for model in set(ill) & set(self._calls)}
         self._ailments = {model: str(illness) for model, illness in ill.items()}
         self._ailments |= dict.fromkeys(faulty, "fails a probe")
         return ill

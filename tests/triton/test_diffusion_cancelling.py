@@ -26,6 +26,7 @@ LONG = {"prompt": "a red circle", "steps": 100, "width": 256, "height": 256, "se
 STEPS_AFTER_LEAVING = 2
 LEAVES_AFTER = 3  # steps
 GRPC_SPARE = 6  # of 200 connections
+KEPT_SOCKETS = 20  # of 200 connections: Triton 2.51 has been seen to keep 12 and 13 (docs/log.md); more would be news
 
 _CLIENT = """
 import sys, time
@@ -176,10 +177,10 @@ def grown(before: dict[int, Belongings], after: dict[int, Belongings]) -> list[t
 
 
 def holds_more(was: Belongings, now: Belongings) -> bool:
-    # gRPC has a changing number of threads to poll with; Triton's own files have a test of their own.
+    # gRPC has a changing number of threads to poll with, and keeps some sockets: the test below asks for more.
     is_triton = was.name == "tritonserver"
     return (
         now.threads > was.threads + (GRPC_SPARE if is_triton else 0)
-        or (not is_triton and now.files > was.files)
+        or now.files > was.files + (KEPT_SOCKETS if is_triton else 0)
         or now.shared_memory_bytes > was.shared_memory_bytes
     )

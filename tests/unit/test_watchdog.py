@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from modelcore.catalog import CALLS, CATALOG, PROBES
+from modelcore.catalog import CATALOG, PROBES
 from modelcore.errors import (
     DeadlineExceeded,
     InternalFault,
@@ -111,7 +111,7 @@ class Bench:
             count=lambda model, action: self.counted.append((model, action)),
             clock=self.clock,
         )
-        self.watchdog = Watchdog(self.triton, CATALOG, repairs, RULES, clock=self.clock, probes=PROBES, calls=CALLS)
+        self.watchdog = Watchdog(self.triton, CATALOG, repairs, RULES, clock=self.clock, probes=PROBES)
 
     async def rounds(self, number: int, pause_s: float = 0.25) -> None:
         for _ in range(number):
@@ -144,12 +144,6 @@ async def test_every_step_of_every_ensemble_is_probed(bench: Bench) -> None:
     assert await bench.watchdog.round() is True
     steps = ["clip_image", "clip_preprocess", "clip_text", "clip_tokenize", "demo_image", "segment"]
     assert sorted(bench.triton.calls) == steps
-
-
-async def test_a_model_that_died_waiting_for_another_is_treated_together_with_it(bench: Bench) -> None:
-    bench.triton.errors["demo_image"] = dead("demo_image")
-    await bench.rounds(1)
-    assert sorted(bench.triton.loads) == ["demo", "demo_image"]
 
 
 async def test_a_dead_segment_is_found_though_nobody_asks_it(bench: Bench) -> None:
