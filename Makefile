@@ -3,7 +3,7 @@
 VENV := .venv/bin/python
 export PYTHON
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fix configs models bench clean
+.PHONY: help setup run test test-faults check fix configs models bench clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -20,6 +20,9 @@ test-setup:
 test: test-setup  ## all tests but the slow ones
 	@$(VENV) -m pytest -m "not slow" $(ARGS)
 
+test-faults: test-setup  ## the long storms: kill -9 on everything, a thousand jobs, none lost; half an hour
+	@$(VENV) -m pytest -m slow -s tests/faults $(ARGS)
+
 check: test-setup  ## format, lint, types, import rules, drift of generated files
 	@tools/check.sh
 
@@ -27,9 +30,9 @@ fix: test-setup  ## format, and mend what the linter can
 	@$(VENV) -m ruff format .
 	@$(VENV) -m ruff check --fix .
 
-configs: test-setup  ## write every generated file again
+configs: test-setup  ## write every generated file again: model configurations, docs/settings.md, docs/openapi.json
 	@$(VENV) -m modelcore.repository
-	@$(VENV) -m orchestrator.settings --write
+	@$(VENV) -m orchestrator.documents --write
 
 models: setup  ## export the demo family into model_repository/
 	@$(VENV) -m triptych export demo

@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -100,12 +99,6 @@ def source_files(
     if component.classes:
         return hashes(part / component.folder)
     return {f"{folder}/{name}": value for folder in component.folders for name, value in hashes(part / folder).items()}
-
-
-def digest(identity: manifest.Identity) -> str:
-    """One name for the weights that a model was made from, wherever they came from."""
-    origin = identity.get("source") or identity["source_files"]
-    return hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()
 
 
 def _family_files(family: Family, component: Component) -> dict[str, Any]:

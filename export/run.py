@@ -10,12 +10,13 @@ from export.components import Component, suffix
 from export.configs import write_config, write_ensembles
 from export.finishing import Finished, finish
 from export.network import Network, export_network
-from export.plan import MODEL_FILE, Job, Plan, digest, source_files
+from export.plan import MODEL_FILE, Job, Plan, source_files
 from export.progress import Progress
 from export.sam2.serving import write_segment_facts
 from export.shims import add_shim
 from export.staging import staged
 from modelcore.family import Family
+from modelcore.manifest import weights_name
 
 
 def carry_out(plan: Plan, folders: Mapping[str, Path], progress: Progress) -> None:
@@ -59,7 +60,7 @@ def _write_files(family: Family, job: Job, source: Path, aside: Path) -> None:
     elif job.name == family.name:  # the other pipeline, `<family>_image`, is nothing but its code
         from export.diffusion.pipeline import write_pipeline
 
-        write_pipeline(family, source, digest(job.identity), aside)
+        write_pipeline(family, source, weights_name(job.identity), aside)
 
 
 def _builder(family: Family, component: Component) -> Callable[[Path], Network]:

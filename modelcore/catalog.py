@@ -34,6 +34,7 @@ _INPUT_IDS = Tensor("input_ids", DataType.INT64, (-1,), "token ids, padded to a 
 _PIXEL_VALUES = Tensor("pixel_values", DataType.FP32, (3, -1, -1), "resized, cropped and normalised, channels first")
 _LOGIT_SCALE = Tensor("logit_scale", DataType.FP32, (1,), "cosines times this, through a softmax, are confidences")
 _TOKEN_COUNT = Tensor("token_count", DataType.INT32, (1,), "tokens read, start and end marks included")
+_WEIGHTS = Tensor("weights", DataType.BYTES, (1,), "which CLIP it is: only what has the same name may be compared")
 _TRUNCATED = Tensor("truncated", DataType.BOOL, (1,), "true when the text was longer than the context and was cut")
 
 _CLIP_TOKENIZE = ServedModel(
@@ -41,7 +42,7 @@ _CLIP_TOKENIZE = ServedModel(
     backend="python",
     about="Text to CLIP token ids.",
     inputs=(_TEXT,),
-    outputs=(_INPUT_IDS, _TOKEN_COUNT, _TRUNCATED),
+    outputs=(_INPUT_IDS, _TOKEN_COUNT, _TRUNCATED, _WEIGHTS),
     max_batch_size=CLIP_MAX_BATCH,
     batching=DynamicBatching(),
     instances=_ON_CPU,
@@ -52,7 +53,7 @@ _CLIP_PREPROCESS = ServedModel(
     backend="python",
     about="Encoded picture to CLIP's input: decode, resize, crop, normalise.",
     inputs=(_IMAGE,),
-    outputs=(_PIXEL_VALUES,),
+    outputs=(_PIXEL_VALUES, _WEIGHTS),
     max_batch_size=CLIP_MAX_BATCH,
     instances=_ON_CPU,
     # No dynamic batching: pictures are decoded one by one anyhow, and a call that held many clients' pictures would
@@ -86,7 +87,7 @@ _CLIP_TEXT_STRING = ServedModel(
     backend="ensemble",
     about="Text to CLIP embedding.",
     inputs=(_TEXT,),
-    outputs=(_EMBEDDING, _LOGIT_SCALE, _TOKEN_COUNT, _TRUNCATED),
+    outputs=(_EMBEDDING, _LOGIT_SCALE, _TOKEN_COUNT, _TRUNCATED, _WEIGHTS),
     max_batch_size=CLIP_MAX_BATCH,
     response_cache=True,
     why=_WHY_CACHE,
@@ -94,7 +95,7 @@ _CLIP_TEXT_STRING = ServedModel(
         EnsembleStep(
             "clip_tokenize",
             {"text": "text"},
-            {"input_ids": "input_ids", "token_count": "token_count", "truncated": "truncated"},
+            {name: name for name in ("input_ids", "token_count", "truncated", "weights")},
         ),
         EnsembleStep(
             "clip_text",
@@ -108,12 +109,12 @@ _CLIP_IMAGE_BYTES = ServedModel(
     backend="ensemble",
     about="Encoded picture to CLIP embedding.",
     inputs=(_IMAGE,),
-    outputs=(_EMBEDDING,),
+    outputs=(_EMBEDDING, _WEIGHTS),
     max_batch_size=CLIP_MAX_BATCH,
     response_cache=True,
     why=_WHY_CACHE,
     steps=(
-        EnsembleStep("clip_preprocess", {"image": "image"}, {"pixel_values": "pixel_values"}),
+        EnsembleStep("clip_preprocess", {"image": "image"}, {"pixel_values": "pixel_values", "weights": "weights"}),
         EnsembleStep("clip_image", {"pixel_values": "pixel_values"}, {"embedding": "embedding"}),
     ),
 )

@@ -6,6 +6,8 @@
     ├── TooLarge               over a size that is known before any work
     ├── UnsupportedFormat      a kind of picture we do not read
     ├── InvalidInput           parseable, but not acceptable; names the field
+    ├── KeyRefused             an API key is needed, or the one that came is none of ours
+    ├── NotAllowed             the API key may not do that
     ├── NotFound               no such thing, or not yours
     ├── Conflict               contradicts what is already there
     ├── QuotaExceeded          your limit
@@ -53,6 +55,14 @@ class UnsupportedFormat(TriptychError):
 
 class InvalidInput(TriptychError):
     code = "invalid_input"
+
+
+class KeyRefused(TriptychError):
+    code = "invalid_api_key"
+
+
+class NotAllowed(TriptychError):
+    code = "not_allowed"
 
 
 class NotFound(TriptychError):

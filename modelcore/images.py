@@ -3,6 +3,7 @@
 import io
 import struct
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from PIL import Image
@@ -52,23 +53,32 @@ def check_header(data: bytes, limits: PictureLimits) -> PictureFile:
 
 def decode(data: bytes, limits: PictureLimits) -> Image.Image:
     """The first frame as RGB, upright, without any metadata."""
-    file = check_header(data, limits)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(file.pixel_data), formats=(file.format,)) as picture:
-                _check_unchanged(picture, file)
-                rgb = _to_rgb(picture)
-    except _DAMAGE as error:
-        raise InvalidInput("the picture is damaged and cannot be decoded", field="image") from error
-    rgb.info = {}
-    return rgb.transpose(_UPRIGHT[file.orientation]) if file.orientation in _UPRIGHT else rgb
+    return _decoded(data, limits, _to_rgb)
+
+
+def decode_opacity(data: bytes, limits: PictureLimits) -> Image.Image:
+    """How opaque each pixel of it is, upright: from 0, which shows nothing of it, to 255."""
+    return _decoded(data, limits, _to_opacity)
 
 
 def encode_png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+def _decoded(data: bytes, limits: PictureLimits, take: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    file = check_header(data, limits)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(file.pixel_data), formats=(file.format,)) as picture:
+                _check_unchanged(picture, file)
+                taken = take(picture)
+    except _DAMAGE as error:
+        raise InvalidInput("the picture is damaged and cannot be decoded", field="image") from error
+    taken.info = {}
+    return taken.transpose(_UPRIGHT[file.orientation]) if file.orientation in _UPRIGHT else taken
 
 
 def _check_unchanged(picture: Image.Image, file: PictureFile) -> None:
@@ -95,3 +105,9 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
         # Pillow clips 16-bit greys to 255 when it converts; the eye expects them scaled.
         picture = picture.convert("I").point(lambda value: value / 257).convert("L")
     return picture.convert("RGB") if picture.mode != "RGB" else picture.copy()
+
+
+def _to_opacity(picture: Image.Image) -> Image.Image:
+    if not picture.has_transparency_data:
+        return Image.new("L", picture.size, 255)
+    return picture.convert("RGBA").getchannel("A")

@@ -6,6 +6,7 @@ same check of its own, in ort_manifest.py; one test runs both against the same c
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,12 @@ def verify(folder: Path) -> bool:
                 "export the model again"
             )
     return True
+
+
+def weights_name(manifest: Mapping[str, Any]) -> str:
+    """One name for the weights that a model was made from, wherever they came from, in whatever form it is served."""
+    origin = manifest.get("source") or manifest["source_files"]
+    return hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()
 
 
 def _short(path: Path) -> str:

@@ -42,6 +42,7 @@ _INPUTS = (
     _optional("clip_skip", DataType.INT32, "layers of the text encoder to leave out: 0 or 1"),
     _optional("preview_every", DataType.INT32, "a preview every so many steps; 0: none"),
     _optional("output_format", DataType.BYTES, "png, jpeg or webp"),
+    _optional("output_quality", DataType.INT32, "of a jpeg or webp: 0 is the smallest file, 100 the best picture"),
     _optional(CANCEL_TOKEN, DataType.BYTES, "a name for this request, of your own, by which another may cancel it"),
     _optional(CANCEL, DataType.BYTES, "paint nothing; cancel the request that has this cancel_token"),
 )

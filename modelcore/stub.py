@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelcore.errors import InternalFault, InvalidInput, TriptychError, Unavailable, to_wire
-from modelcore.manifest import verify
+from modelcore.manifest import read_manifest, verify, weights_name
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -27,6 +27,12 @@ def version_folder(arguments: Mapping[str, str]) -> Path:
     folder = Path(arguments["model_repository"], arguments["model_version"])
     verify(folder)
     return folder
+
+
+def weights_of(folder: Path) -> bytes:
+    """The name of the weights behind this version, for who must know whether two answers may be compared."""
+    manifest = read_manifest(folder)
+    return weights_name(manifest).encode() if manifest else b"unknown"
 
 
 def input_names(arguments: Mapping[str, str]) -> list[str]:
@@ -41,6 +47,11 @@ def answer_each(
 ) -> list[Any]:
     """One response per request: a bad request is refused alone and leaves the others of its batch untouched."""
     return [_answer(pb_utils, request, names, function) for request in requests]
+
+
+def column(item: bytes, rows: int) -> NDArray[Any]:
+    """The same BYTES for every row of a batch: (rows, 1)."""
+    return np.full((rows, 1), item, dtype=np.object_)
 
 
 def texts(array: NDArray[Any], field: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Serve: python -m orchestrator. Settings come from the environment; see docs/settings.md."""
 
+import asyncio
 import sys
 
 import uvicorn
@@ -8,6 +9,7 @@ from pydantic import ValidationError
 from modelcore.errors import SetupProblem
 from orchestrator.app import create_app
 from orchestrator.edge.connection import ConnectionRules, bounded_connections
+from orchestrator.keys.door import check_door
 from orchestrator.logs import configure_logging
 from orchestrator.settings import PREFIX, Settings
 
@@ -20,6 +22,7 @@ def main() -> int:
         return 2
     try:
         app = create_app(settings)
+        asyncio.run(check_door(settings))
     except SetupProblem as problem:
         sys.stderr.write(f"{problem.detail}\n")
         return 2

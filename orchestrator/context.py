@@ -1,19 +1,47 @@
-"""Who is asking: the id of the request in hand, and the trace it belongs to. Knows no web framework and no gRPC."""
+"""Who is asking: the id of the request in hand, its trace, and how long others worked for it.
+
+Knows no web framework and no gRPC.
+"""
 
 import re
+import time
 import uuid
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _CLEAN_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # W3C Trace Context, version 00: trace id and parent id of all zeros are invalid.
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
+class Upstream:
+    """How long at least one call to Triton was in flight for a request: calls at the same time count once."""
+
+    def __init__(self) -> None:
+        self._open = 0
+        self._since_s = 0.0
+        self._seconds = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return self._seconds + (time.monotonic() - self._since_s if self._open else 0.0)
+
+    def begins(self) -> None:
+        if not self._open:
+            self._since_s = time.monotonic()
+        self._open += 1
+
+    def ends(self) -> None:
+        self._open -= 1
+        if not self._open:
+            self._seconds += time.monotonic() - self._since_s
+
+
 @dataclass(frozen=True)
 class RequestContext:
     request_id: str
     traceparent: str | None = None
+    upstream: Upstream = field(default_factory=Upstream, compare=False)
 
 
 NO_REQUEST = RequestContext(request_id="")

@@ -8,15 +8,22 @@ from orchestrator.analyze.service import Analyze
 from orchestrator.edge.caller import caller, creating_caller
 from orchestrator.embeddings.service import Embeddings
 from orchestrator.gallery.service import Gallery
+from orchestrator.gallery.similar import Similar
 from orchestrator.generate.service import Generate
 from orchestrator.health.service import Health
+from orchestrator.jobs.idempotency import Idempotency
+from orchestrator.jobs.service import Jobs
 from orchestrator.metrics import Metrics
 from orchestrator.models.service import Models
+from orchestrator.openai_images.links import Links
+from orchestrator.openai_images.service import OpenAIImages
 from orchestrator.pictures.callers import CallersPictures
 from orchestrator.probe.service import Probe
 from orchestrator.running import Services
 from orchestrator.segment.service import Segment
+from orchestrator.variations.service import Variations
 from orchestrator.visualize.service import Visualize
+from orchestrator.work.intake import Intake
 
 Caller = Annotated[str, Depends(caller)]
 CreatingCaller = Annotated[str, Depends(creating_caller)]
@@ -68,5 +75,33 @@ def gallery_service(request: Request) -> Gallery:
     return _services(request).gallery
 
 
+def similar_service(request: Request) -> Similar:
+    return _services(request).similar
+
+
 def callers_pictures(request: Request) -> CallersPictures:
     return _services(request).pictures
+
+
+def jobs_service(request: Request) -> Jobs:
+    return _services(request).jobs
+
+
+def intake(request: Request) -> Intake:
+    return _services(request).intake
+
+
+def idempotency(request: Request) -> Idempotency:
+    return _services(request).idempotency
+
+
+def variations_service(request: Request) -> Variations:
+    return _services(request).variations
+
+
+def openai_images(request: Request) -> OpenAIImages:
+    return _services(request).openai_images
+
+
+def links(request: Request) -> Links:
+    return _services(request).links

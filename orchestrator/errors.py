@@ -8,7 +8,9 @@ from modelcore.errors import (
     Conflict,
     InternalFault,
     InvalidInput,
+    KeyRefused,
     Malformed,
+    NotAllowed,
     NotFound,
     NotSupported,
     QuotaExceeded,
@@ -23,6 +25,8 @@ from modelcore.errors import (
 STATUS_OF: tuple[tuple[type[TriptychError], int, str], ...] = (
     (Malformed, 400, "The request cannot be read"),
     (NotSupported, 400, "Not supported"),
+    (KeyRefused, 401, "An API key is needed"),
+    (NotAllowed, 403, "Not allowed"),
     (NotFound, 404, "Not found"),
     (Conflict, 409, "Conflict"),
     (TooLarge, 413, "Too large"),
@@ -113,4 +117,6 @@ def _openai_type(status: int) -> str:
 def _headers(error: TriptychError) -> dict[str, str]:
     if isinstance(error, Unavailable | QuotaExceeded):
         return {"Retry-After": str(error.retry_after_s)}
+    if isinstance(error, KeyRefused):
+        return {"WWW-Authenticate": "Bearer"}
     return {}

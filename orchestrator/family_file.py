@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from modelcore.family import FAMILY_FILE, Concepts
+from modelcore.family import FAMILY_FILE, Concepts, Diffusion, read_diffusion
 from modelcore.strict_toml import read_toml
 
 
@@ -20,3 +20,9 @@ def read_concepts(families: Path, name: str) -> Concepts:
         first = error.errors()[0]
         key = str(first["loc"][0])
         raise table.problem(key, f"{key}: {first['msg']}") from error
+
+
+def read_painting(families: Path, name: str) -> Diffusion | None:
+    """What this family can paint, if it paints at all."""
+    path = families / name / FAMILY_FILE
+    return read_diffusion(path) if "architecture" in read_toml(path) else None

@@ -13,7 +13,7 @@ from orchestrator.gallery.service import Gallery
 from orchestrator.jobs.doorbell import Doorbell
 from orchestrator.jobs.events import Hub
 from orchestrator.jobs.idempotency import Idempotency
-from orchestrator.jobs.model import Handler, JobRules, OnPhase, no_phase_matters
+from orchestrator.jobs.model import Handler, IsReady, JobRules, OnPhase, always_ready, no_phase_matters
 from orchestrator.jobs.runner import Runner
 from orchestrator.jobs.service import Jobs
 from orchestrator.jobs.upkeep import Upkeep
@@ -23,6 +23,9 @@ from orchestrator.storage.database import Database
 from orchestrator.storage.objects import open_objects
 from orchestrator.storage.schema import migrate
 from orchestrator.storage.shelf import Shelf
+
+# Storing and looking at what was painted have deadlines of their own, far below this together.
+_BEYOND_PAINTING_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ def rules_of(settings: Settings) -> JobRules:
         retention_s=settings.job_retention_s,
         queue_limit=settings.job_queue_limit,
         owner_queue_limit=settings.job_queue_limit_per_caller,
+        idempotency_hold_s=settings.generate_deadline_s + _BEYOND_PAINTING_S,
     )
 
 
@@ -70,6 +74,7 @@ async def running_lasting(
     slots: int,
     rules: JobRules | None = None,
     on_phase: OnPhase = no_phase_matters,
+    is_ready: IsReady = always_ready,
 ) -> AsyncIterator[Lasting]:
     """With no slots it accepts jobs and leaves the work to other processes."""
     rules = rules or JobRules()
@@ -78,7 +83,7 @@ async def running_lasting(
         await migrate(database)
         objects = open_objects(places.objects_url, places.objects_folder)
         shelf, hub = Shelf(database, objects), Hub()
-        runner = Runner(database, shelf, hub, handlers, rules, slots, on_phase)
+        runner = Runner(database, shelf, hub, handlers, rules, slots, on_phase, is_ready)
         doorbell = Doorbell(places.redis_url, slots, runner.drain)
         upkeep = Upkeep(database, shelf, objects, doorbell, runner, hub, rules)
         async with _running(doorbell, upkeep, runner):
@@ -87,7 +92,7 @@ async def running_lasting(
                 shelf=shelf,
                 gallery=Gallery(database, shelf),
                 jobs=Jobs(database, shelf, hub, doorbell, runner, rules, on_phase),
-                idempotency=Idempotency(database, rules.idempotency_s),
+                idempotency=Idempotency(database, rules.idempotency_s, rules.idempotency_hold_s),
                 keys=Keys(database),
             )
     finally:

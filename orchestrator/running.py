@@ -1,30 +1,45 @@
 """What lives as long as the app does: the channel to Triton and everything that uses it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from modelcore.catalog import CATALOG, PROBES
-from modelcore.family import Concepts
+from modelcore.family import Concepts, Diffusion
 from orchestrator.analyze.service import Analyze
 from orchestrator.embeddings.service import Embeddings
+from orchestrator.gallery.embedding import EmbeddingUpkeep
 from orchestrator.gallery.service import Gallery
+from orchestrator.gallery.similar import Similar
+from orchestrator.generate.estimate import Estimator
+from orchestrator.generate.painter import Painter
 from orchestrator.generate.service import Generate
 from orchestrator.health.service import Health
+from orchestrator.jobs.idempotency import Idempotency
+from orchestrator.jobs.service import Jobs
+from orchestrator.keys.quota import Quota
+from orchestrator.keys.service import Keys
 from orchestrator.lasting import places_of, rules_of, running_lasting
 from orchestrator.metrics import Metrics
 from orchestrator.models.service import Models
+from orchestrator.openai_images.links import Links
+from orchestrator.openai_images.service import OpenAIImages
+from orchestrator.openai_images.usage import PromptTokens
 from orchestrator.pictures.callers import CallersPictures
+from orchestrator.pictures.embedder import ClipEmbedder
 from orchestrator.pictures.understanding import Understanding, UnderstandingRules
 from orchestrator.probe.service import Probe
 from orchestrator.segment.service import Segment
 from orchestrator.settings import Settings
 from orchestrator.triton import Triton, open_channel
+from orchestrator.variations.service import Variations
 from orchestrator.visualize.service import Visualize
 from orchestrator.watchdog.repairs import RepairRules, Repairs
 from orchestrator.watchdog.supervisor import Supervisor
 from orchestrator.watchdog.watch import Watchdog, WatchRules
+from orchestrator.work.intake import Intake
 from orchestrator.worker import job_handlers
 
 
@@ -39,34 +54,60 @@ class Services:
     segment: Segment
     visualize: Visualize
     generate: Generate
+    variations: Variations
+    openai_images: OpenAIImages
+    links: Links
     gallery: Gallery
+    similar: Similar
     pictures: CallersPictures
+    jobs: Jobs
+    intake: Intake
+    idempotency: Idempotency
+    keys: Keys
 
 
 @asynccontextmanager
-async def running_services(settings: Settings, concepts: Concepts, metrics: Metrics) -> AsyncIterator[Services]:
-    handlers = job_handlers()
-    # Where there is Redis, workers do the jobs; without any kind of job there is nothing to do anywhere.
-    slots = settings.job_slots if handlers and settings.redis_url is None else 0
-    async with (
-        running_lasting(places_of(settings), handlers, slots, rules_of(settings)) as lasting,
-        _running_triton(settings, metrics) as (triton, watchdog),
-    ):
+async def running_services(
+    settings: Settings, concepts: Concepts, diffusion: Diffusion | None, metrics: Metrics
+) -> AsyncIterator[Services]:
+    async with _running_triton(settings, metrics) as (triton, watchdog):
         about = Understanding(triton, concepts, UnderstandingRules(), metrics)
-        analyze = Analyze(about)
-        yield Services(
-            embeddings=Embeddings(triton, settings.family, settings.embeddings_deadline_s),
-            health=Health(triton, CATALOG, watchdog, settings.health_deadline_s),
-            models=Models(triton, CATALOG, settings.family, settings.health_deadline_s),
-            metrics=metrics,
-            analyze=analyze,
-            probe=Probe(about),
-            segment=Segment(about),
-            visualize=Visualize(about, observer=metrics),
-            generate=Generate(triton, lasting.gallery, analyze, settings.family, settings.generate_deadline_s),
-            gallery=lasting.gallery,
-            pictures=CallersPictures(lasting.gallery),
-        )
+        analyze, segment = Analyze(about), Segment(about)
+        embedder = ClipEmbedder(about.labels, about.vectors)
+        painter = Painter(triton, analyze, embedder, settings.family, settings.generate_deadline_s)
+        estimator = Estimator(settings.family, diffusion)
+        # Where there is Redis, workers do the jobs.
+        slots = settings.job_slots if settings.redis_url is None else 0
+        handlers = job_handlers(painter, segment, analyze)
+        is_ready = partial(triton.is_live, deadline_s=settings.health_deadline_s)
+        async with (
+            running_lasting(places_of(settings), handlers, slots, rules_of(settings), is_ready=is_ready) as lasting,
+            _in_background(EmbeddingUpkeep(lasting.database, lasting.shelf, embedder).run(), "embeddings"),
+        ):
+            pictures = CallersPictures(lasting.gallery)
+            generate = Generate(painter, lasting.gallery, estimator, Quota(lasting.database))
+            variations = Variations(pictures, lasting.gallery, analyze, settings.family)
+            yield Services(
+                embeddings=Embeddings(triton, settings.family, settings.embeddings_deadline_s),
+                health=Health(triton, CATALOG, watchdog, settings.health_deadline_s),
+                models=Models(triton, CATALOG, settings.family, settings.health_deadline_s),
+                metrics=metrics,
+                analyze=analyze,
+                probe=Probe(about),
+                segment=segment,
+                visualize=Visualize(about, observer=metrics),
+                generate=generate,
+                variations=variations,
+                openai_images=OpenAIImages(generate, variations, lasting.gallery, PromptTokens(triton), diffusion),
+                links=Links(),
+                gallery=lasting.gallery,
+                similar=Similar(lasting.database, embedder),
+                pictures=pictures,
+                jobs=lasting.jobs,
+                intake=Intake(painter, estimator, analyze, pictures),
+                idempotency=lasting.idempotency,
+                keys=lasting.keys,
+            )
 
 
 @asynccontextmanager
@@ -77,14 +118,22 @@ async def _running_triton(settings: Settings, metrics: Metrics) -> AsyncIterator
     # The watchdog's own calls are watched by nobody: they are no traffic, and must not wake it.
     watchdog = _watchdog(Triton(channel, names), settings, metrics)
     triton = Triton(channel, names, observers=(metrics, watchdog))
-    guard = asyncio.create_task(watchdog.run(), name="watchdog")
     try:
-        yield triton, watchdog
+        async with _in_background(watchdog.run(), "watchdog"):
+            yield triton, watchdog
     finally:
-        guard.cancel()
-        with suppress(asyncio.CancelledError):
-            await guard
         await channel.close()
+
+
+@asynccontextmanager
+async def _in_background(work: Coroutine[None, None, None], name: str) -> AsyncIterator[None]:
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def _watchdog(triton: Triton, settings: Settings, metrics: Metrics) -> Watchdog:

@@ -41,13 +41,23 @@ class OpenAIErrorBody(BaseModel):
 
 
 _DESCRIPTIONS = {
-    400: "The body cannot be parsed, or asks for something that is not supported.",
-    404: "There is no such thing.",
+    400: "The request cannot be parsed, or asks for something that is not supported.",
+    401: "An API key is needed, or the one that came is not valid.",
+    403: "The API key does not have the scope that this takes.",
+    404: "There is no such thing, or it is not yours.",
     408: "The body did not arrive in time.",
+    409: "It contradicts what is there: a request with this Idempotency-Key is in progress, or was of another kind.",
     413: "The body, or a picture in it, is too large.",
     415: "The content type, or the format of a picture, is not one we read.",
     422: "The request can be parsed but not accepted; the field is named.",
+    429: "More than your share: of requests a minute, of waiting jobs, or of work a day.",
     503: "Not at the moment; Retry-After says when to try again.",
+}
+
+_HEADERS = {
+    401: ("WWW-Authenticate", "How to say who you are.", "string"),
+    429: ("Retry-After", "Seconds to wait.", "integer"),
+    503: ("Retry-After", "Seconds to wait.", "integer"),
 }
 
 Responses = dict[int | str, dict[str, Any]]
@@ -79,7 +89,7 @@ def _response(status: int, media_type: str, schema: dict[str, Any]) -> dict[str,
         "description": _DESCRIPTIONS[status],
         "content": {media_type: {"schema": schema}},
     }
-    if status == 503:
-        header = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
-        response["headers"] = {"Retry-After": header}
+    if status in _HEADERS:
+        name, about, kind = _HEADERS[status]
+        response["headers"] = {name: {"description": about, "schema": {"type": kind}}}
     return response

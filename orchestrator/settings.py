@@ -1,69 +1,15 @@
-"""Every setting, its default and its reason. The only module that reads the environment.
+"""Every setting, its default and its reason. The only module that reads the environment; documents.py shows them."""
 
-python -m orchestrator.settings --write    writes docs/settings.md
-python -m orchestrator.settings --check    fails when docs/settings.md has drifted
-"""
-
-import argparse
-import ipaddress
-import re
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    PositiveFloat,
-    PositiveInt,
-    model_validator,
-)
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from orchestrator.addresses import Hosts, Origins, is_loopback
 
 PREFIX = "TRIPTYCH_"
-SETTINGS_PAGE = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
 _MIB = 1024 * 1024
-_HOST_NAME = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:]+:[0-9A-Fa-f:.]*")
-_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
-
-
-def _split_at_commas(value: Any) -> Any:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
-def _only_plain_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
-    for origin in origins:
-        if not _ORIGIN.fullmatch(origin):
-            raise ValueError(f"not an origin such as https://example.org: {origin!r}; '*' is not allowed")
-    return origins
-
-
-def _only_plain_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
-    for host in hosts:
-        if not _HOST_NAME.fullmatch(host):
-            raise ValueError(f"not a host name or address without a port: {host!r}; '*' is not allowed")
-    return hosts
-
-
-Origins = Annotated[
-    tuple[str, ...],
-    NoDecode,
-    BeforeValidator(_split_at_commas),
-    AfterValidator(_only_plain_origins),
-]
-
-
-Hosts = Annotated[
-    tuple[str, ...],
-    NoDecode,
-    BeforeValidator(_split_at_commas),
-    AfterValidator(_only_plain_hosts),
-]
 
 
 class Settings(BaseSettings):
@@ -71,10 +17,20 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: int = Field(default=8080, ge=0, le=65535, description="The port to listen on; 0 takes any free one.")
+    require_keys: bool | None = Field(
+        default=None,
+        description="Whether nothing is answered without an API key. By default so it is on every address but a "
+        "loopback one, and Triptych does not start there before there is a key: see docs/access.md.",
+    )
     allow_unauthenticated_network: bool = Field(
         default=False,
-        description="Listen on an address that others can reach although no API keys exist. "
-        "Without it only a loopback address is accepted. Meant for a container on a private network.",
+        description="Listen without keys on an address that others can reach. Meant for a container on a private "
+        "network, whose own port is published on a loopback address only.",
+    )
+    requests_per_minute_without_key: PositiveInt | None = Field(
+        default=None,
+        description="How many requests a minute each client address may send without a key; one more is answered 429. "
+        "A key has its own limit.",
     )
     allowed_hosts: Hosts = Field(
         default=(),
@@ -239,67 +195,18 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_an_open_door(self) -> Self:
-        if not self.allow_unauthenticated_network and not _is_loopback(self.host):
+        if not (self.is_private or self.keys_are_needed):
             raise ValueError(
-                f"refusing to listen on {self.host}: others could reach it and there are no API keys. "
-                f"Use 127.0.0.1, or set {PREFIX}ALLOW_UNAUTHENTICATED_NETWORK=true on a private network"
+                f"refusing to listen on {self.host} without keys: others could reach it. Leave {PREFIX}REQUIRE_KEYS "
+                f"out, or use 127.0.0.1, or set {PREFIX}ALLOW_UNAUTHENTICATED_NETWORK=true on a private network"
             )
         return self
 
+    @property
+    def keys_are_needed(self) -> bool:
+        return self.require_keys if self.require_keys is not None else not self.is_private
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def render_page() -> str:
-    """docs/settings.md, from the fields above."""
-    return "\n".join(
-        [
-            "# Settings of the orchestrator",
-            "",
-            "Generated from `orchestrator/settings.py` by `python -m orchestrator.settings --write`. Do not edit.",
-            "All of them are environment variables.",
-            "",
-            "| variable | default | what it is |",
-            "| --- | --- | --- |",
-            *(_row(name, field) for name, field in Settings.model_fields.items()),
-            "",
-        ]
-    )
-
-
-def _row(name: str, field: FieldInfo) -> str:
-    return f"| `{PREFIX}{name.upper()}` | {_shown(field.default)} | {field.description} |"
-
-
-def _shown(default: object) -> str:
-    if default is None or default == ():
-        return "none"
-    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
-
-
-def _complaints() -> Iterator[str]:
-    if not SETTINGS_PAGE.is_file() or SETTINGS_PAGE.read_text(encoding="utf-8") != render_page():
-        yield "docs/settings.md differs from orchestrator/settings.py; run it with --write\n"
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m orchestrator.settings")
-    action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--write", action="store_true", help="write docs/settings.md")
-    action.add_argument("--check", action="store_true", help="exit 1 when docs/settings.md has drifted")
-    if parser.parse_args().write:
-        SETTINGS_PAGE.write_text(render_page(), encoding="utf-8")
-        return 0
-    complaints = list(_complaints())
-    sys.stderr.writelines(complaints)
-    return 1 if complaints else 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    @property
+    def is_private(self) -> bool:
+        """Whether nobody can reach the address who may not use all of it; of a network, somebody has to say so."""
+        return self.allow_unauthenticated_network or is_loopback(self.host)

@@ -98,6 +98,14 @@ class Triton:
         finally:
             call.cancel()
 
+    async def is_live(self, *, deadline_s: float) -> bool:
+        """Whether it answers at all. It does not before it has loaded the models that it starts with."""
+        try:
+            request = service_pb2.ServerLiveRequest()
+            return bool((await self._ask(self._stub.ServerLive, request, _SERVER, deadline_s)).live)
+        except Unavailable:
+            return False
+
     async def is_model_ready(self, model: str, *, deadline_s: float) -> bool:
         request = service_pb2.ModelReadyRequest(name=model)
         return bool((await self._ask(self._stub.ModelReady, request, model, deadline_s)).ready)
@@ -172,8 +180,11 @@ class _Observed:
 
     def __enter__(self) -> None:
         self._started_s = time.monotonic()
+        self._upstream = current_request.get().upstream
+        self._upstream.begins()
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        self._upstream.ends()
         for observer in self._observers:
             if error is None:
                 observer.answered(self._model, time.monotonic() - self._started_s)

@@ -1,38 +1,70 @@
 """A process that does jobs and nothing else; there may be many. `triptych worker` starts one.
 
-They meet the orchestrator and each other in the database; Redis tells them when to look.
+They meet the orchestrator and each other in the database; Redis tells them when to look. Triton does the work itself.
 """
 
 import asyncio
 import logging
 import signal
 from collections.abc import Mapping
+from functools import partial
 
+from modelcore.catalog import CATALOG
 from modelcore.errors import SetupProblem
-from orchestrator.jobs.model import Handler
+from orchestrator.analyze.job import AnalyzeHandler
+from orchestrator.analyze.service import Analyze
+from orchestrator.family_file import read_concepts
+from orchestrator.generate.job import GenerateHandler
+from orchestrator.generate.painter import Painter
+from orchestrator.jobs.model import Handler, IsReady, always_ready
 from orchestrator.lasting import places_of, rules_of, running_lasting
+from orchestrator.pictures.embedder import ClipEmbedder
+from orchestrator.pictures.understanding import Understanding, UnderstandingRules
+from orchestrator.segment.job import SegmentHandler
+from orchestrator.segment.service import Segment
 from orchestrator.settings import PREFIX, Settings
+from orchestrator.triton import Triton, open_channel
 
 log = logging.getLogger(__name__)
 
 
-def job_handlers() -> Mapping[str, Handler]:
-    """One for each kind of job that this version can do. Each thing a user does adds its own here."""
-    return {}
+def job_handlers(painter: Painter, segment: Segment, analyze: Analyze) -> Mapping[str, Handler]:
+    """One for each kind of job that this version can do; `work/intake.py` is where their requests come in."""
+    return {
+        "generate": GenerateHandler(painter),
+        "segment": SegmentHandler(segment),
+        "analyze": AnalyzeHandler(analyze),
+    }
 
 
-def check(settings: Settings, handlers: Mapping[str, Handler]) -> None:
-    if not handlers:
-        raise SetupProblem("this version has no kind of job, so there is nothing for a worker to do")
+def check(settings: Settings) -> None:
     if settings.redis_url is None:
         raise SetupProblem(f"without {PREFIX}REDIS_URL the orchestrator does all jobs itself: set it for both")
 
 
-async def work(settings: Settings, handlers: Mapping[str, Handler]) -> None:
+def handlers_on(triton: Triton, settings: Settings) -> Mapping[str, Handler]:
+    about = Understanding(triton, read_concepts(settings.families_folder, settings.family), UnderstandingRules())
+    analyze, embedder = Analyze(about), ClipEmbedder(about.labels, about.vectors)
+    painter = Painter(triton, analyze, embedder, settings.family, settings.generate_deadline_s)
+    return job_handlers(painter, Segment(about), analyze)
+
+
+async def serve(settings: Settings) -> None:
+    channel = open_channel(settings.triton_address, settings.triton_keepalive_s)
+    try:
+        triton = Triton(channel, [model.name for model in CATALOG])
+        is_ready = partial(triton.is_live, deadline_s=settings.health_deadline_s)
+        await work(settings, handlers_on(triton, settings), is_ready)
+    finally:
+        await channel.close()
+
+
+async def work(settings: Settings, handlers: Mapping[str, Handler], is_ready: IsReady = always_ready) -> None:
     """Until SIGTERM or Ctrl-C. What is in hand then goes back into the queue, and no attempt is lost."""
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    async with running_lasting(places_of(settings), handlers, settings.job_slots, rules_of(settings)):
+    places, rules = places_of(settings), rules_of(settings)
+    async with running_lasting(places, handlers, settings.job_slots, rules, is_ready=is_ready):
         log.info("doing jobs of kind %s, %d at a time", ", ".join(handlers), settings.job_slots)
         await stopping.wait()

@@ -45,6 +45,7 @@ def picture_request(**changes: Any) -> PictureRequest:
         "clip_skip": 0,
         "preview_every": 0,
         "output_format": "png",
+        "output_quality": None,
     }
     return PictureRequest(**plain | changes)
 

@@ -17,7 +17,7 @@ try types mypy
 try backend-types sh -c 'cd embedded/backends/onnxruntime && mypy --config-file ../../../pyproject.toml --explicit-package-bases *.py'
 try imports lint-imports
 try configs python -m modelcore.repository --check
-try settings python -m orchestrator.settings --check
+try documents python -m orchestrator.documents --check
 
 if [ -n "$failed" ]; then
     echo "check: failed:$failed" >&2

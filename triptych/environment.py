@@ -11,8 +11,7 @@ from triptych.project import STATE
 
 def read_settings(state: Path | None) -> Settings:
     """From the environment; the state folder is the one given, or the clone's where the environment names none."""
-    # The address is nobody's business here: keys must be creatable before it may be an open one.
-    given: dict[str, object] = {"host": "127.0.0.1"} | ({"state_folder": state} if state else {})
+    given: dict[str, object] = {"state_folder": state} if state else {}
     try:
         settings = Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:

@@ -22,30 +22,32 @@ def to_pixels(picture: NDArray[np.float32]) -> Pixels:
     return (halves.transpose(1, 2, 0) * 255).round().astype(np.uint8)
 
 
-def encode_picture(pixels: Pixels, output_format: str, parameters: str) -> bytes:
+def encode_picture(pixels: Pixels, output_format: str, parameters: str, quality: int | None = None) -> bytes:
     """`output_format` is a key of ENCODERS; `parameters` is kept where AUTOMATIC1111's tools look for it."""
-    return ENCODERS[output_format](Image.fromarray(pixels), parameters)
+    return ENCODERS[output_format](Image.fromarray(pixels), parameters, quality)
 
 
 def encode_preview(pixels: Pixels) -> bytes:
     return _saved(Image.fromarray(pixels), "JPEG", quality=_PREVIEW_QUALITY)
 
 
-def _png(picture: Image.Image, parameters: str) -> bytes:
+def _png(picture: Image.Image, parameters: str, _quality: int | None) -> bytes:
     texts = PngInfo()
     texts.add_text("parameters", parameters)
     return _saved(picture, "PNG", pnginfo=texts)
 
 
-def _jpeg(picture: Image.Image, parameters: str) -> bytes:
-    return _saved(picture, "JPEG", quality=_JPEG_QUALITY, exif=_user_comment(parameters))
+def _jpeg(picture: Image.Image, parameters: str, quality: int | None) -> bytes:
+    chosen = _JPEG_QUALITY if quality is None else quality
+    return _saved(picture, "JPEG", quality=chosen, exif=_user_comment(parameters))
 
 
-def _webp(picture: Image.Image, parameters: str) -> bytes:
-    return _saved(picture, "WEBP", quality=_WEBP_QUALITY, exif=_user_comment(parameters))
+def _webp(picture: Image.Image, parameters: str, quality: int | None) -> bytes:
+    chosen = _WEBP_QUALITY if quality is None else quality
+    return _saved(picture, "WEBP", quality=chosen, exif=_user_comment(parameters))
 
 
-ENCODERS: Mapping[str, Callable[[Image.Image, str], bytes]] = {"png": _png, "jpeg": _jpeg, "webp": _webp}
+ENCODERS: Mapping[str, Callable[[Image.Image, str, int | None], bytes]] = {"png": _png, "jpeg": _jpeg, "webp": _webp}
 
 
 def _user_comment(text: str) -> bytes:

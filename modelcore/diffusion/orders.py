@@ -175,7 +175,7 @@ class PictureInWork:
         model, seed = self._order.workshop.model, self.row.seed
         text = parameters_text(self._request, seed, self.row.variation_seed, model.name, model.digest)
         pixels = with_kept_pixels(pixels, self._request)
-        image = encode_picture(pixels, self._request.output_format, text)
+        image = encode_picture(pixels, self._request.output_format, text, self._request.output_quality)
         event = Finished(self._index, seed, image, self._info(seed))
         self._order.tell(lambda listener: listener.finished(event))
         self._order.picture_ended()
@@ -223,6 +223,8 @@ def _parameters(request: PictureRequest, seed: int, variation_seed: int | None) 
         )
     }
     wanted["seed"] = seed
+    if request.output_quality is not None:
+        wanted["output_quality"] = request.output_quality
     if request.init_image is not None:
         wanted["strength"] = request.strength
     if request.mask_image is not None:

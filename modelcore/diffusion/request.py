@@ -52,6 +52,7 @@ class PictureRequest:
     clip_skip: int  # layers of the text encoder left out: 0 or 1
     preview_every: int  # steps; 0 = no previews
     output_format: str  # png, jpeg, webp
+    output_quality: int | None  # of the file, 0 to 100; None: what suits its format
 
 
 def parse_request(
@@ -90,6 +91,7 @@ def parse_request(
         clip_skip=_clip_skip(fields, diffusion),
         preview_every=_integer(fields, Limit("preview_every", 0, limits.steps.maximum), 0),
         output_format=_output_format(fields),
+        output_quality=_output_quality(fields),
     )
 
 
@@ -123,6 +125,17 @@ def _output_format(fields: Fields) -> str:
         known = ", ".join(OUTPUT_FORMATS)
         raise InvalidInput(f"output_format must be one of {known}: {name!r}", field="output_format")
     return name
+
+
+def _output_quality(fields: Fields) -> int | None:
+    quality = fields.integer("output_quality")
+    if quality is None:
+        return None
+    if _output_format(fields) == "png":
+        raise InvalidInput(
+            "output_quality is for jpeg and webp: a png keeps every pixel as it is", field="output_quality"
+        )
+    return Limit("output_quality", 0, 100).check(quality)
 
 
 def _integer(fields: Fields, limit: Limit, default: int) -> int:

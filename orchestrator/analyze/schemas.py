@@ -1,5 +1,7 @@
 """Shapes of /analyze: one for a picture that is sent, one for a picture that is here already."""
 
+from typing import Any
+
 from pydantic import BaseModel
 
 from modelcore.vision.masks import Polygon
@@ -55,6 +57,11 @@ def sent_picture_answer(request_id: str, analysis: Analysis) -> SentPictureAnswe
         clip_scores=class_scores(analysis.concepts),
         basic_segmentation=basic_segmentation(analysis),
     )
+
+
+def seen_in(analysis: Analysis) -> dict[str, Any]:
+    """The same as JSON, without the request's id: for answers that outlive their request."""
+    return sent_picture_answer("", analysis).model_dump(mode="json", exclude={"request_id"})
 
 
 def basic_segmentation(analysis: Analysis) -> BasicSegmentation:

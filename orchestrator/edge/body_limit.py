@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modelcore.errors import Overloaded, TooLarge
@@ -34,14 +34,20 @@ class BodyLimit:
             await self._watch(scope, receive, send)
 
     async def _watch(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Whatever the app makes of the interrupted body, the answer is ours as long as none has begun."""
-        body = _Body(receive, self._rules, self._all_bodies)
+        """Whatever the app makes of the interrupted body, the answer is ours as long as none has begun.
+
+        An answer that comes before the body is read ends the connection: the rest would be read, and thrown away, for
+        as long as the client likes.
+        """
+        body = _Body(receive, self._rules, self._all_bodies, is_there=_has_body(scope))
         started = False
 
         async def watched_send(message: Message) -> None:
             nonlocal started
             if body.is_interrupted and not started:
                 return
+            if not started and body.is_unread:
+                MutableHeaders(scope=message)["Connection"] = "close"
             started = True
             await send(message)
 
@@ -67,12 +73,13 @@ class _AllBodies:
 class _Body:
     """One body on its way in."""
 
-    def __init__(self, receive: Receive, rules: BodyRules, all_bodies: _AllBodies) -> None:
+    def __init__(self, receive: Receive, rules: BodyRules, all_bodies: _AllBodies, *, is_there: bool) -> None:
         self._receive = receive
         self._rules = rules
         self._all_bodies = all_bodies
         self._deadline = asyncio.get_running_loop().time() + rules.deadline_s
         self._held_bytes = 0
+        self._is_there = is_there
         self._is_whole = False
         self.is_interrupted = False
         self.problem: Problem | None = None
@@ -90,6 +97,10 @@ class _Body:
         self._is_whole = not message.get("more_body", False)
         self._hold(len(message.get("body", b"")))
         return message
+
+    @property
+    def is_unread(self) -> bool:
+        return self._is_there and not self._is_whole
 
     def release(self) -> None:
         self._all_bodies.held_bytes -= self._held_bytes
@@ -109,7 +120,6 @@ class _Body:
 
 
 async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
-    """And close: the rest of the body would be read, and thrown away, for as long as the client likes."""
     closing = replace(problem, headers={**problem.headers, "Connection": "close"})
     await problem_response(scope["path"], closing)(scope, receive, send)
 
@@ -121,6 +131,11 @@ def _too_large(rules: BodyRules) -> Problem:
 def _too_slow(rules: BodyRules) -> Problem:
     detail = f"the body did not arrive within {rules.deadline_s:g} s"
     return Problem(408, "Request timeout", "request_timeout", detail)
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = Headers(scope=scope)
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
 def _declared_bytes(scope: Scope) -> int:

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from modelcore.errors import Malformed, Overloaded
 from orchestrator.context import accept_context
+from orchestrator.edge.head_limits import MAX_HEAD_BYTES, head_too_large
 from orchestrator.edge.request_scope import REQUEST_ID_HEADER
 from orchestrator.edge.security_headers import SECURITY_HEADERS
 from orchestrator.errors import Problem, as_problem_json, problem_of
@@ -43,6 +44,7 @@ class _Connection(H11Protocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.conn = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
         self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -61,15 +63,21 @@ class _Connection(H11Protocol):
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(problem_of(Malformed("this is not HTTP/1.1")))
+        unread, _ = self.conn.trailing_data
+        if self.conn.their_state is h11.ERROR and self._awaits_a_head() and len(unread) > MAX_HEAD_BYTES:
+            self._refuse(head_too_large())
+        else:
+            self._refuse(problem_of(Malformed("this is not HTTP/1.1")))
 
     def _time_the_head(self) -> None:
         """From its first byte (or the connection's start) until it is whole. Between requests keep-alive counts."""
-        is_awaited = self.cycle is None or self.cycle.response_complete
-        if not is_awaited or self.transport.is_closing():
+        if not self._awaits_a_head() or self.transport.is_closing():
             self._stop_timer()
         elif self._head_timer is None:
             self._head_timer = self.loop.call_later(self.rules.head_deadline_s, self._give_up)
+
+    def _awaits_a_head(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
 
     def _give_up(self) -> None:
         detail = f"no whole request arrived within {self.rules.head_deadline_s:g} s"

@@ -1,5 +1,6 @@
 """Server-sent events. A client that goes away ends the source of them at once, wherever it was."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -8,6 +9,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 MEDIA_TYPE = "text/event-stream"
+KEEP_ALIVE_EVERY_S = 15.0
+_STILL_HERE = ": still here\n\n"
 # Proxies that gather an answer before they pass it on would make a stream useless.
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -29,6 +32,28 @@ class EventStream(StreamingResponse):
                 await generator.aclose()
 
 
-def event(name: str, document: Any) -> str:
+def event(name: str, document: Any, event_id: int | None = None) -> str:
     """JSON has no line breaks of its own, so one line of data holds it."""
-    return f"event: {name}\ndata: {json.dumps(document, separators=(',', ':'))}\n\n"
+    first = "" if event_id is None else f"id: {event_id}\n"
+    return f"{first}event: {name}\ndata: {json.dumps(document, separators=(',', ':'))}\n\n"
+
+
+async def with_keep_alive(
+    events: AsyncGenerator[str, None], every_s: float = KEEP_ALIVE_EVERY_S
+) -> AsyncGenerator[str, None]:
+    """Comments in the pauses, so that nobody between us and the client takes the silence for an end."""
+    coming = asyncio.ensure_future(anext(events, None))
+    try:
+        while True:
+            await asyncio.wait({coming}, timeout=every_s)
+            if not coming.done():
+                yield _STILL_HERE
+                continue
+            if (text := coming.result()) is None:
+                return
+            yield text
+            coming = asyncio.ensure_future(anext(events, None))
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+        await events.aclose()

@@ -3,6 +3,7 @@
 FastAPI takes one kind of body for a route, so these routes read theirs here.
 """
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from fastapi.exceptions import RequestValidationError
@@ -11,12 +12,12 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
 from modelcore.errors import InvalidInput, Malformed
+from orchestrator.edge.form_body import opened_form
 from orchestrator.edge.json_route import check_content_type
 from orchestrator.edge.strict_json import check_nodes, parse_strict_json
 
 PICTURE_FIELDS = ("image", "file")
 _MOST_FIELDS = 32
-_MOST_TEXT_BYTES = 64 * 1024
 Wish = TypeVar("Wish", bound=BaseModel)
 
 
@@ -27,22 +28,26 @@ async def read_picture_request(request: Request, kind: type[Wish]) -> tuple[Wish
         return await _from_form(request, kind)
     body = await request.body()
     if not body:
-        return _accepted(kind, {}), None
+        return accepted(kind, {}), None
     check_content_type(content_type)
-    return _accepted(kind, parse_strict_json(body)), None
+    return accepted(kind, parse_strict_json(body)), None
 
 
 def picture_body(kind: type[BaseModel], example: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
     """The same for OpenAPI. Give it to a route as `openapi_extra`."""
-    wishes = kind.model_json_schema()
-    picture = {"type": "string", "format": "binary", "description": "A PNG, JPEG or WebP file."}
-    fields = {name: _never_null(field) for name, field in wishes["properties"].items()}
-    form = wishes | {"properties": {"image": picture, **fields}}
     content = {
-        "application/json": {"schema": wishes, "examples": {"example": {"value": example}}},
-        "multipart/form-data": {"schema": form},
+        "application/json": {"schema": kind.model_json_schema(), "examples": {"example": {"value": example}}},
+        "multipart/form-data": {"schema": form_schema(kind, {"image": "A PNG, JPEG or WebP file."})},
     }
     return {"requestBody": {"required": required, "content": content}}
+
+
+def form_schema(kind: type[BaseModel], files: Mapping[str, str]) -> dict[str, Any]:
+    """The wishes as a form has them, and files, each with what is to be said of it."""
+    wishes = kind.model_json_schema()
+    pictures = {name: {"type": "string", "format": "binary", "description": about} for name, about in files.items()}
+    fields = {name: _never_null(field) for name, field in wishes["properties"].items()}
+    return wishes | {"properties": {**pictures, **fields}}
 
 
 def _never_null(field: dict[str, Any]) -> dict[str, Any]:
@@ -53,7 +58,7 @@ def _never_null(field: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _from_form(request: Request, kind: type[Wish]) -> tuple[Wish, bytes | None]:
-    async with request.form(max_files=1, max_fields=_MOST_FIELDS, max_part_size=_MOST_TEXT_BYTES) as form:
+    async with opened_form(request, most_files=1, most_fields=_MOST_FIELDS) as form:
         _check_unique(form)
         picture = None
         document = {}
@@ -62,8 +67,8 @@ async def _from_form(request: Request, kind: type[Wish]) -> tuple[Wish, bytes | 
                 _check_picture_field(name)
                 picture = await value.read()
             else:
-                document[name] = _read_text(kind, name, value)
-    return _accepted(kind, document), picture
+                document[name] = read_form_text(kind, name, value)
+    return accepted(kind, document), picture
 
 
 def _check_unique(form: FormData) -> None:
@@ -76,7 +81,7 @@ def _check_picture_field(name: str) -> None:
         raise InvalidInput(f"the picture's field must be {' or '.join(PICTURE_FIELDS)}", field="image")
 
 
-def _read_text(kind: type[BaseModel], name: str, text: str) -> Any:
+def read_form_text(kind: type[BaseModel], name: str, text: str) -> Any:
     """A form knows only texts: fields that take text have it as it is, the others are JSON."""
     check_nodes({name: text})
     if _takes_text(kind, name) and not text.lstrip().startswith("["):
@@ -93,7 +98,7 @@ def _takes_text(kind: type[BaseModel], name: str) -> bool:
     return any(variant.get("type") == "string" for variant in (field, *field.get("anyOf", ())))
 
 
-def _accepted(kind: type[Wish], document: Any) -> Wish:
+def accepted(kind: type[Wish], document: Any) -> Wish:
     try:
         return kind.model_validate(document)
     except ValidationError as error:

@@ -15,6 +15,8 @@ from orchestrator.edge.field_paths import field_path
 from orchestrator.errors import FieldProblem, Problem, as_openai_json, as_problem_json, problem_of, shortened
 
 _CODES = {400: "malformed", 404: "not_found", 405: "method_not_allowed"}
+# Their clients know one error for all that is wrong with a request.
+_STATUS_OF_OPENAI = {415: 400, 422: 400}
 _DETAILS = {
     404: "There is nothing at this address.",
     405: "This address does not take this method; the Allow header names those it takes.",
@@ -30,10 +32,10 @@ def install_error_handlers(app: FastAPI) -> None:
 def problem_response(path: str, problem: Problem) -> JSONResponse:
     request_id = current_request.get().request_id
     if _speaks_openai(path):
-        body, media_type = as_openai_json(problem, request_id), "application/json"
-    else:
-        body, media_type = as_problem_json(problem, request_id), "application/problem+json"
-    return JSONResponse(body, problem.status, dict(problem.headers), media_type)
+        status = _STATUS_OF_OPENAI.get(problem.status, problem.status)
+        return JSONResponse(as_openai_json(problem, request_id), status, dict(problem.headers))
+    body = as_problem_json(problem, request_id)
+    return JSONResponse(body, problem.status, dict(problem.headers), "application/problem+json")
 
 
 def _speaks_openai(path: str) -> bool:

@@ -41,7 +41,9 @@ class RequestScope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = current_request.get().request_id
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID_HEADER] = current_request.get().request_id
+                headers["Server-Timing"] = _timing(time.monotonic() - started_s)
             await send(message)
 
         try:
@@ -61,7 +63,15 @@ class RequestScope:
         route = route_template(scope)
         self._metrics.requests.labels(method, route, str(status)).inc()
         self._metrics.request_seconds.labels(method, route).observe(seconds)
-        _log.info("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
+        upstream_ms = round(current_request.get().upstream.seconds * 1000, 1)
+        ms = round(seconds * 1000, 1)
+        _log.info("request", method=method, route=route, status=status, ms=ms, triton_ms=upstream_ms)
+
+
+def _timing(seconds: float) -> str:
+    """As browsers show it: all of the time so far, and the part of it in which Triton had work of this request."""
+    upstream_s = current_request.get().upstream.seconds
+    return f"total;dur={seconds * 1000:.1f}, triton;dur={upstream_s * 1000:.1f}"
 
 
 def route_template(scope: Scope) -> str:

@@ -1,4 +1,4 @@
-"""The headers that keep a browser from doing more with an answer than we mean."""
+"""The headers that keep browsers and caches from doing more with an answer than we mean."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -9,6 +9,8 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": STRICT_POLICY,
+    # Answers are somebody's own. What may be kept, and by whom, a route says itself.
+    "Cache-Control": "no-store",
 }
 
 

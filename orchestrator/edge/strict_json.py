@@ -77,6 +77,10 @@ def check_nodes(document: Any) -> None:
                 _check_text((*path, key), key)
 
 
+def has_control_characters(text: str) -> bool:
+    return _CONTROL.search(text) is not None
+
+
 def _walk(path: Path, node: Any) -> Iterator[tuple[Path, Any]]:
     yield path, node
     if isinstance(node, dict):

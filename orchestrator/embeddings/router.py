@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends
 
 from orchestrator.dependencies import embeddings_service
 from orchestrator.edge.json_route import StrictJsonRoute
+from orchestrator.edge.scopes import needs
 from orchestrator.embeddings.schemas import (
     EmbeddingItem,
     EmbeddingsAnswer,
@@ -20,7 +21,8 @@ from orchestrator.schemas import openai_error_responses
 router = APIRouter(route_class=StrictJsonRoute, tags=["OpenAI-compatible"])
 
 
-@router.post("/v1/embeddings", responses=openai_error_responses(400, 404, 408, 413, 415, 422, 503))
+@router.post("/v1/embeddings", responses=openai_error_responses(400, 404, 408, 413, 503))
+@needs("read")
 async def create_embeddings(
     request: EmbeddingsRequest, service: Annotated[Embeddings, Depends(embeddings_service)]
 ) -> EmbeddingsAnswer:

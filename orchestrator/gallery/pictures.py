@@ -18,7 +18,8 @@ from orchestrator.storage.shelf import Parcel, Shelf
 Relation = Literal["variation_of", "made_from", "edited_from"]
 THUMBNAIL_SIDE_PX = 256
 THUMBNAIL_TYPE = "image/webp"
-_THUMBNAIL_QUALITY = 80
+# The quickest of WebP's methods: a third of the time of its usual one, at a quarter more bytes.
+_THUMBNAIL_CODING = {"quality": 80, "method": 0}
 _LIMITS = PictureLimits()
 
 
@@ -32,6 +33,8 @@ class Parent:
 
 @dataclass(frozen=True)
 class Embedding:
+    """What CLIP makes of a picture or of words. Only those of one `model`, which is its weights' name, compare."""
+
     vector: NDArray[np.float32]  # (width,)
     model: str
 
@@ -101,7 +104,7 @@ class Image:
 
 
 async def keep_pictures(shelf: Shelf, pictures: Sequence[NewPicture]) -> list[KeptPicture]:
-    looked_at = [await asyncio.to_thread(_look_at, picture.data) for picture in pictures]
+    looked_at = await asyncio.gather(*(asyncio.to_thread(_look_at, picture.data) for picture in pictures))
     parcels = [Parcel(new.data, seen.media_type) for new, seen in zip(pictures, looked_at, strict=True)]
     names = await shelf.keep([*parcels, *(Parcel(seen.thumbnail, THUMBNAIL_TYPE) for seen in looked_at)])
     rows = zip(pictures, looked_at, names[: len(pictures)], names[len(pictures) :], strict=True)
@@ -125,5 +128,5 @@ def _look_at(data: bytes) -> _Seen:
     width, height = picture.size
     picture.thumbnail((THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX))
     buffer = io.BytesIO()
-    picture.save(buffer, format="WEBP", quality=_THUMBNAIL_QUALITY)
+    picture.save(buffer, format="WEBP", **_THUMBNAIL_CODING)
     return _Seen(width, height, f"image/{read_picture_file(data).format.lower()}", buffer.getvalue())

@@ -1,9 +1,10 @@
 """The gallery's SQL. Every statement names the owner, so that nobody meets another's pictures by a guessed id."""
 
 import dataclasses
+import secrets
 from collections.abc import Sequence
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
@@ -16,6 +17,7 @@ from orchestrator.storage.tables import ImageRow
 _COLUMNS = [getattr(ImageRow, field.name) for field in dataclasses.fields(Image)]
 _NEWEST_FIRST = newest_first(ImageRow.created_at_ms, ImageRow.id)
 _LONGEST_LINE = 100
+_MARK_BITS = 40  # the sum over eight million pictures still is a whole number of 63 bits
 
 
 async def insert_images(
@@ -90,11 +92,16 @@ async def set_feedback(
     return None if row is None else Image(**row._mapping)
 
 
-async def set_embedding(connection: AsyncConnection, owner: str, image_id: str, embedding: Embedding) -> bool:
-    """A picture gets its embedding once; the vector indexes count on that."""
-    where = (ImageRow.owner == owner, ImageRow.id == image_id, ImageRow.embedding.is_(None))
-    values = {"embedding": embedding.as_bytes(), "embedding_model": embedding.model}
-    return bool((await connection.execute(update(ImageRow).where(*where).values(values))).rowcount)
+async def set_embedding(connection: AsyncConnection, image_id: str, embedding: Embedding) -> bool:
+    """Whether it lacked one of this model. It gets each model's once; the vector indexes count on that."""
+    where = (ImageRow.id == image_id, _lacks(embedding.model))
+    return bool((await connection.execute(update(ImageRow).where(*where).values(_embedding(embedding)))).rowcount)
+
+
+async def list_unembedded(connection: AsyncConnection, model: str, limit: int) -> list[tuple[str, str]]:
+    """Whoever's: (id, name of the bytes) of pictures that have no embedding of this model."""
+    rows = await connection.execute(select(ImageRow.id, ImageRow.object_sha256).where(_lacks(model)).limit(limit))
+    return [(row.id, row.object_sha256) for row in rows]
 
 
 async def _first(connection: AsyncConnection, *where: object) -> Image | None:
@@ -109,6 +116,18 @@ async def _own_parent(connection: AsyncConnection, owner: str, picture: KeptPict
         return None
     where = (ImageRow.owner == owner, ImageRow.id == picture.new.parent.image_id)
     return (await connection.scalars(select(ImageRow.id).where(*where))).one_or_none()
+
+
+def _lacks(model: str) -> ColumnElement[bool]:
+    return or_(ImageRow.embedding_model.is_(None), ImageRow.embedding_model != model)
+
+
+def _embedding(embedding: Embedding | None) -> dict[str, object]:
+    """The mark is new each time, so that whatever comes or goes shows in the sum of the marks."""
+    if embedding is None:
+        return {"embedding": None, "embedding_model": None, "embedding_mark": None}
+    mark = secrets.randbits(_MARK_BITS)
+    return {"embedding": embedding.as_bytes(), "embedding_model": embedding.model, "embedding_mark": mark}
 
 
 def _values(picture: KeptPicture) -> dict[str, object]:
@@ -133,6 +152,5 @@ def _values(picture: KeptPicture) -> dict[str, object]:
         "media_type": picture.media_type,
         "feedback": 0,
         "note": "",
-        "embedding": new.embedding.as_bytes() if new.embedding else None,
-        "embedding_model": new.embedding.model if new.embedding else None,
+        **_embedding(new.embedding),
     }

@@ -3,22 +3,17 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from sqlalchemy import select
-
 from modelcore.errors import InvalidInput, NotFound
 from orchestrator.gallery import rows
-from orchestrator.gallery.pictures import Embedding, Image, NewPicture, keep_pictures
-from orchestrator.gallery.search import ImageFilter, conditions
-from orchestrator.gallery.vectors import VectorIndexes
+from orchestrator.gallery.pictures import Image, KeptPicture, NewPicture, keep_pictures
+from orchestrator.gallery.search import ImageFilter
 from orchestrator.storage.cursors import write_cursor
 from orchestrator.storage.database import Database
 from orchestrator.storage.shelf import Shelf
-from orchestrator.storage.tables import ImageRow
 
 MAX_PAGE = 100
 MAX_NOTE = 2_000
-_EVERYTHING = ImageFilter()
+EVERYTHING = ImageFilter()
 
 
 @dataclass(frozen=True)
@@ -33,21 +28,20 @@ class Lineage:
     children: tuple[Image, ...]  # the newest first
 
 
-@dataclass(frozen=True)
-class Match:
-    image: Image
-    similarity: float  # cosine, -1 to 1
-
-
 class Gallery:
     def __init__(self, database: Database, shelf: Shelf) -> None:
         self._database = database
         self._shelf = shelf
-        self._indexes = VectorIndexes()
 
     async def add(self, owner: str, pictures: Sequence[NewPicture]) -> list[Image]:
         """For pictures that no job makes. A job's go in with its completion, see jobs/effects.py."""
-        kept = await keep_pictures(self._shelf, pictures)
+        return await self.add_kept(owner, await self.keep(pictures))
+
+    async def keep(self, pictures: Sequence[NewPicture]) -> list[KeptPicture]:
+        """The first half of `add`, for who has something to do meanwhile."""
+        return await keep_pictures(self._shelf, pictures)
+
+    async def add_kept(self, owner: str, kept: Sequence[KeptPicture]) -> list[Image]:
         async with self._database.writing() as connection:
             return await rows.insert_images(connection, owner, kept)
 
@@ -64,9 +58,9 @@ class Gallery:
         return image
 
     async def page(
-        self, owner: str, wanted: ImageFilter = _EVERYTHING, cursor: str | None = None, limit: int = 20
+        self, owner: str, wanted: ImageFilter = EVERYTHING, cursor: str | None = None, limit: int = 20
     ) -> Page:
-        _check_limit(limit)
+        check_limit(limit)
         async with self._database.reading() as connection:
             found = await rows.list_images(connection, owner, wanted, cursor, limit + 1)
         shown = tuple(found[:limit])
@@ -86,15 +80,16 @@ class Gallery:
     def stream(self, image: Image) -> AsyncIterator[bytes]:
         return self._shelf.stream(image.object_sha256)
 
-    async def read_thumbnail(self, image: Image) -> bytes:
-        return await self._shelf.read(image.thumbnail_sha256)
+    async def read_bytes(self, sha256: str) -> bytes:
+        """Of a picture or a thumbnail, by the name that an image of the caller's has told."""
+        return await self._shelf.read(sha256)
 
     async def delete(self, owner: str, image_id: str) -> None:
         """Gone at once for everybody; its bytes go too, unless another row still shows them."""
         async with self._database.writing() as connection:
             names = await rows.delete_image(connection, owner, image_id)
         if names is None:
-            raise _no_such_picture()
+            raise no_such_picture()
         await self._shelf.release(names)
 
     async def give_feedback(self, owner: str, image_id: str, feedback: int, note: str = "") -> Image:
@@ -105,57 +100,17 @@ class Gallery:
         async with self._database.writing() as connection:
             return _found(await rows.set_feedback(connection, owner, image_id, feedback, note))
 
-    async def set_embedding(self, owner: str, image_id: str, embedding: Embedding) -> bool:
-        """Whether it was still without one."""
-        async with self._database.writing() as connection:
-            return await rows.set_embedding(connection, owner, image_id, embedding)
-
-    async def similar_to(
-        self, owner: str, image_id: str, wanted: ImageFilter = _EVERYTHING, limit: int = 20
-    ) -> list[Match]:
-        _check_limit(limit)
-        query = await self._embedding_of(owner, image_id)
-        matches = await self._nearest(owner, query, wanted, limit + 1)  # the first is the picture itself
-        return [match for match in matches if match.image.id != image_id][:limit]
-
-    async def nearest(
-        self, owner: str, query: Embedding, wanted: ImageFilter = _EVERYTHING, limit: int = 20
-    ) -> list[Match]:
-        _check_limit(limit)
-        return await self._nearest(owner, query, wanted, limit)
-
-    async def _nearest(self, owner: str, query: Embedding, wanted: ImageFilter, limit: int) -> list[Match]:
-        async with self._database.reading() as connection:
-            among = None
-            if wanted != _EVERYTHING:
-                among = (await connection.scalars(select(ImageRow.id).where(*conditions(owner, wanted)))).all()
-            scored = await self._indexes.nearest(connection, owner, query, limit, among)
-            images = await rows.find_images(connection, owner, [image_id for image_id, _ in scored])
-        scores = dict(scored)
-        return [Match(image, scores[image.id]) for image in images]
-
-    async def _embedding_of(self, owner: str, image_id: str) -> Embedding:
-        where = (ImageRow.owner == owner, ImageRow.id == image_id)
-        async with self._database.reading() as connection:
-            statement = select(ImageRow.embedding, ImageRow.embedding_model).where(*where)
-            row = (await connection.execute(statement)).one_or_none()
-        if row is None:
-            raise _no_such_picture()
-        if row.embedding is None:
-            raise InvalidInput("this picture has no embedding yet", field="similar_to")
-        return Embedding(np.frombuffer(row.embedding, dtype="<f4").astype(np.float32), row.embedding_model)
-
 
 def _found(image: Image | None) -> Image:
     if image is None:
-        raise _no_such_picture()
+        raise no_such_picture()
     return image
 
 
-def _no_such_picture() -> NotFound:
+def no_such_picture() -> NotFound:
     return NotFound("there is no such picture")
 
 
-def _check_limit(limit: int) -> None:
+def check_limit(limit: int) -> None:
     if not 1 <= limit <= MAX_PAGE:
         raise InvalidInput(f"limit must be between 1 and {MAX_PAGE}: {limit}", field="limit")

@@ -7,7 +7,8 @@ delete is seen at once.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import faiss
@@ -18,11 +19,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from modelcore.errors import InvalidInput
 from orchestrator.gallery.pictures import Embedding
+from orchestrator.storage.cursors import SCORE_DIGITS
 from orchestrator.storage.tables import ImageRow
 
 MAX_CACHED_VECTORS = 500_000  # a gigabyte, at 512 floats each
 _ROWS_AT_ONCE = 1_000
 _Fingerprint = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The `limit` nearest; only those behind the place `after`, and `among` these ids only, where these are given."""
+
+    query: Embedding
+    limit: int
+    after: tuple[float, str] | None = None
+    among: Collection[str] | None = None
 
 
 class VectorIndexes:
@@ -32,19 +44,12 @@ class VectorIndexes:
         self._max_vectors = max_vectors
         self._indexes: OrderedDict[tuple[str, str], _Index] = OrderedDict()
 
-    async def nearest(
-        self,
-        connection: AsyncConnection,
-        owner: str,
-        query: Embedding,
-        limit: int,
-        among: Iterable[str] | None = None,
-    ) -> list[tuple[str, float]]:
-        """Image ids with their cosines, best first; `among` these ids only, where they are given."""
-        index = self._index(owner, query.model)
+    async def nearest(self, connection: AsyncConnection, owner: str, wanted: "Wanted") -> list[tuple[float, str]]:
+        """Cosines and image ids, the most alike first and the equally alike in the order of their ids."""
+        index = self._index(owner, wanted.query.model)
         async with index.lock:  # a search must not meet an index that is being changed
             await index.refresh(connection)
-            found = await asyncio.to_thread(index.search, query, limit, among)
+            found = await asyncio.to_thread(index.nearest, wanted)
         self._drop_old()
         return found
 
@@ -82,27 +87,42 @@ class _Index:
             await self._learn(connection, missing[start : start + _ROWS_AT_ONCE])
         self._fingerprint = fingerprint
 
-    def search(self, query: Embedding, limit: int, among: Iterable[str] | None) -> list[tuple[str, float]]:
+    def nearest(self, wanted: Wanted) -> list[tuple[float, str]]:
+        """Looks ever further until nothing that is as near as the last one can be missing."""
         if not self._numbers:
             return []
+        vector = self._fitting(wanted.query)
+        selection = None if wanted.among is None else self._only(wanted.among)
+        look_at = wanted.limit + 1
+        while True:
+            found = self._search(vector, look_at, selection)
+            behind = [pair for pair in found if wanted.after is None or _order(pair) > _order(wanted.after)]
+            page = behind[: wanted.limit]
+            if len(found) < look_at or (len(page) == wanted.limit and found[-1][0] < page[-1][0]):
+                return page
+            look_at *= 8
+
+    def _fitting(self, query: Embedding) -> NDArray[np.float32]:
         vector = np.frombuffer(query.as_bytes(), dtype="<f4").reshape(1, -1)
         if vector.shape[1] != self._vectors.d:
             raise InvalidInput(f"an embedding of {query.model} has {self._vectors.d} numbers: {vector.shape[1]}")
+        return vector
+
+    def _search(self, vector: NDArray[np.float32], count: int, selection: Any) -> list[tuple[float, str]]:
         # One thread: a gallery's search takes less than a millisecond, and waking OpenMP's others took up to 60
         # (10,000 x 512 on two busy cores). The setting belongs to the thread that we happen to be in.
         faiss.omp_set_num_threads(1)
-        parameters = None if among is None else self._only(among)
-        scores, numbers = self._vectors.search(vector, min(limit, len(self)), params=parameters)
-        pairs = zip(numbers[0].tolist(), scores[0].tolist(), strict=True)
-        return [(self._ids[number], score) for number, score in pairs if number >= 0]
+        scores, numbers = self._vectors.search(vector, min(count, len(self)), params=selection)
+        pairs = zip(scores[0].tolist(), numbers[0].tolist(), strict=True)
+        found = [(round(score, SCORE_DIGITS), self._ids[number]) for score, number in pairs if number >= 0]
+        return sorted(found, key=_order)
 
-    def _only(self, among: Iterable[str]) -> Any:
+    def _only(self, among: Collection[str]) -> Any:
         numbers = [self._numbers[image_id] for image_id in among if image_id in self._numbers]
         return faiss.SearchParameters(sel=faiss.IDSelectorBatch(np.array(numbers, dtype=np.int64)))  # type: ignore[call-arg]
 
     async def _read_fingerprint(self, connection: AsyncConnection) -> _Fingerprint:
-        time = ImageRow.created_at_ms
-        row = await connection.execute(select(func.count(), func.sum(time), func.max(time)).where(*self._where))
+        row = await connection.execute(select(func.count(), func.sum(ImageRow.embedding_mark)).where(*self._where))
         return tuple(row.one())
 
     async def _learn(self, connection: AsyncConnection, image_ids: Sequence[str]) -> None:
@@ -130,3 +150,8 @@ class _Index:
             self._vectors.remove_ids(np.array(numbers, dtype=np.int64))
             for number in numbers:
                 del self._ids[number]
+
+
+def _order(pair: tuple[float, str]) -> tuple[float, str]:
+    score, image_id = pair
+    return -score, image_id

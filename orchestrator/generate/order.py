@@ -8,6 +8,7 @@ import numpy as np
 
 from modelcore.contract import DataType
 from modelcore.pipeline_models import pipeline_models
+from orchestrator.gallery.pictures import Parent
 from orchestrator.tensors import Array, Arrays
 
 _NUMPY: dict[DataType, Any] = {
@@ -28,6 +29,7 @@ class Order:
     labels: str | list[str] | None = None
     analyze: bool = True
     segment: bool = True
+    parent: Parent | None = None  # in the gallery
 
     @property
     def prompt(self) -> str:

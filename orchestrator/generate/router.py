@@ -8,15 +8,24 @@ from fastapi import APIRouter, Body, Depends, Request, Response
 
 from modelcore.errors import TriptychError
 from orchestrator.context import current_request
-from orchestrator.dependencies import CreatingCaller, generate_service
+from orchestrator.dependencies import CreatingCaller, callers_pictures, gallery_service, generate_service, idempotency
 from orchestrator.edge.event_stream import MEDIA_TYPE, EventStream, event
+from orchestrator.edge.idempotency import Memory, answered_once, read_key, refuse_key_of_stream
 from orchestrator.edge.json_route import StrictJsonRoute
 from orchestrator.edge.leaving import while_connected
+from orchestrator.edge.own_answers import with_headers_of
+from orchestrator.edge.scopes import needs
 from orchestrator.errors import as_problem_json, problem_of
+from orchestrator.gallery.service import Gallery
 from orchestrator.generate.examples import ANSWER, REQUESTS, STREAM
+from orchestrator.generate.painter import Step
 from orchestrator.generate.schemas import GenerateAnswer, GenerateRequest, generate_answer, progress
-from orchestrator.generate.service import Generate, Generated, Step
+from orchestrator.generate.service import Generate, Generated
+from orchestrator.jobs.idempotency import Idempotency
+from orchestrator.pictures.base64_pictures import write_base64
+from orchestrator.pictures.callers import CallersPictures
 from orchestrator.schemas import Responses, problem_responses
+from orchestrator.work.dependencies import ACCEPTED_IF_PREFERRED, IntakeService, Submits
 
 router = APIRouter(route_class=StrictJsonRoute, tags=["Generate"])
 
@@ -32,29 +41,60 @@ _ANSWERED: Responses = {
 }
 
 
+def _memory(owner: CreatingCaller, gallery: Annotated[Gallery, Depends(gallery_service)]) -> Memory[GenerateAnswer]:
+    """An answer is kept without its picture, which is in the gallery."""
+
+    async def read(stored: bytes) -> GenerateAnswer:
+        answer = GenerateAnswer.model_validate_json(stored)
+        first = await gallery.read(await gallery.get(owner, answer.image_id))
+        return answer.model_copy(update={"generated_image": write_base64(first)})
+
+    return Memory(_without_picture, read)
+
+
 @router.post(
     "/generate",
     response_model=GenerateAnswer,
-    responses=_ANSWERED | problem_responses(400, 404, 408, 413, 415, 422, 503),
+    responses=_ANSWERED | ACCEPTED_IF_PREFERRED | problem_responses(400, 404, 408, 409, 413, 415, 422, 429, 503),
 )
+@needs("create")
 async def generate(
     request: Request,
     response: Response,
     wishes: Annotated[GenerateRequest, Body(openapi_examples=REQUESTS)],
     owner: CreatingCaller,
     service: Annotated[Generate, Depends(generate_service)],
+    pictures: Annotated[CallersPictures, Depends(callers_pictures)],
+    intake: IntakeService,
+    submitter: Submits,
+    records: Annotated[Idempotency, Depends(idempotency)],
+    memory: Annotated[Memory[GenerateAnswer], Depends(_memory)],
 ) -> Any:
     """Words to pictures, which are kept, and what the first of them shows."""
+    if await submitter.is_preferred():
+        return await submitter.answer(await intake.generate(owner, wishes))
     service.check_model(wishes.model)
     is_streamed = MEDIA_TYPE in request.headers.get("accept", "")
-    events = service.events(owner, wishes.order(is_streamed=is_streamed))
-    if not is_streamed:
-        return _answer(await while_connected(request, _last(events)))
-    # A request that is refused is answered with its status: the stream begins with the first step.
-    first = await while_connected(request, anext(events))
-    stream = EventStream(_told(first, events), events)
-    _take_over_cookie(response, stream)
-    return stream
+    start = await pictures.start(owner, wishes.image_id, wishes.pictures())
+    events = service.events(owner, wishes.order_with(start, is_streamed=is_streamed))
+    key = await read_key(request)
+    if is_streamed:
+        refuse_key_of_stream(key)
+        # A request that is refused is answered with its status: the stream begins with the first step.
+        first = await while_connected(request, anext(events))
+        return with_headers_of(response, EventStream(_told(first, events), events))
+    if key is None:
+        return await while_connected(request, _answered(events))
+    answer = await answered_once(request, records, owner, key, lambda: _answered(events), memory)
+    return with_headers_of(response, answer)
+
+
+async def _answered(events: Events) -> GenerateAnswer:
+    return _answer(await _last(events))
+
+
+def _without_picture(answer: GenerateAnswer) -> bytes:
+    return answer.model_copy(update={"generated_image": ""}).model_dump_json(by_alias=True).encode()
 
 
 async def _last(events: Events) -> Generated:
@@ -81,9 +121,3 @@ def _written(one: Step | Generated) -> str:
 
 def _answer(generated: Generated) -> GenerateAnswer:
     return generate_answer(current_request.get().request_id, generated)
-
-
-def _take_over_cookie(made_by_framework: Response, ours: Response) -> None:
-    """FastAPI hands on what dependencies set only to answers that it makes itself."""
-    for value in made_by_framework.headers.getlist("set-cookie"):
-        ours.headers.append("set-cookie", value)

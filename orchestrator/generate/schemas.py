@@ -1,13 +1,16 @@
 """Shapes of /generate: the answer holds what both kinds of client look for, concepts and class scores."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
 from modelcore.text.limits import TextLimits
 from orchestrator.analyze.schemas import BasicSegmentation, basic_segmentation
+from orchestrator.gallery.pictures import Parent
 from orchestrator.generate.order import Order
-from orchestrator.generate.service import Generated, Step
+from orchestrator.generate.painter import Step
+from orchestrator.generate.service import Generated
 from orchestrator.pictures.base64_pictures import read_base64_picture, write_base64
 from orchestrator.pictures.schemas import ClassScore, ClipAnalysis, LabelsField, class_scores, clip_analysis
 from orchestrator.schemas import StrictRequest
@@ -22,7 +25,7 @@ Name = Annotated[str | None, Field(max_length=64)]
 Border = Annotated[int, Field(ge=0, le=_INT32_MAX)]
 PREVIEW_EVERY = 5
 
-_NOT_FOR_THE_PIPELINE = {"model", "image", "mask_image", "labels", "analyze", "segment"}
+_NOT_FOR_THE_PIPELINE = {"model", "image", "image_id", "mask_image", "labels", "analyze", "segment"}
 
 
 class GenerateRequest(StrictRequest):
@@ -39,6 +42,7 @@ class GenerateRequest(StrictRequest):
     scheduler: Name = Field(None, description="By name; a wrong one is answered with the list.")
     num_images: Count = Field(None, description="How many pictures.")
     image: str | None = Field(None, description="A picture to start from: base64, or a data URL.")
+    image_id: str | None = Field(None, description="Instead of `image`, one of yours.")
     mask_image: str | None = Field(None, description="White where `image` is painted anew: base64, or a data URL.")
     strength: Number = Field(None, description="How far to go from `image`: 0 to 1.")
     keep_unmasked: bool | None = Field(None, description="Put the picture's own pixels back where the mask is black.")
@@ -58,15 +62,26 @@ class GenerateRequest(StrictRequest):
     analyze: bool = Field(True, description="Say what the first picture shows.")
     segment: bool = Field(True, description="And which regions it has.")
 
-    def order(self, *, is_streamed: bool) -> Order:
+    def pictures(self) -> dict[str, bytes]:
+        """Those that came with the request, by the names of the pipeline's inputs."""
+        given = (("init_image", "image", self.image), ("mask_image", "mask_image", self.mask_image))
+        return {name: read_base64_picture(text, field) for name, field, text in given if text is not None}
+
+    def without_pictures(self) -> dict[str, Any]:
+        """As it came, for a row of the database."""
+        return self.model_dump(exclude_unset=True, exclude={"image", "mask_image"})
+
+    def order_with(self, pictures: Mapping[str, bytes], *, is_streamed: bool) -> Order:
         wishes = self.model_dump(exclude_none=True, exclude=_NOT_FOR_THE_PIPELINE | {"preview_every"})
-        if self.image is not None:
-            wishes["init_image"] = read_base64_picture(self.image, "image")
-        if self.mask_image is not None:
-            wishes["mask_image"] = read_base64_picture(self.mask_image, "mask_image")
+        wishes |= pictures
         if is_streamed:
             wishes["preview_every"] = PREVIEW_EVERY if self.preview_every is None else self.preview_every
-        return Order(wishes, self.labels, self.analyze, self.segment)
+        return Order(wishes, self.labels, self.analyze, self.segment, self._parent(pictures))
+
+    def _parent(self, pictures: Mapping[str, bytes]) -> Parent | None:
+        if self.image_id is None:
+            return None
+        return Parent(self.image_id, "edited_from" if "mask_image" in pictures else "made_from")
 
 
 class GeneratedImage(BaseModel):
@@ -88,7 +103,10 @@ class GenerateAnswer(BaseModel):
     clip_analysis: ClipAnalysis
     clip_scores: list[ClassScore]
     basic_segmentation: BasicSegmentation
-    warnings: list[str] = Field(description="Words of the prompt that were more than the model reads, and were cut.")
+    warnings: list[str] = Field(
+        description="Words of the prompt that were more than the model reads, and were cut. And why nothing is told of "
+        "what the picture shows, where that failed: the picture is kept all the same."
+    )
     timings_ms: dict[str, float]
 
 

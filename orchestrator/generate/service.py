@@ -1,42 +1,21 @@
-"""Have a family paint, keep what it painted, and look at it. Knows no HTTP."""
+"""Pictures for somebody who waits: painted, kept, and looked at. Knows no HTTP."""
 
-import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from modelcore.errors import ModelUnavailable, NotFound, TriptychError
-from orchestrator.analyze.service import Analysis, Analyze
-from orchestrator.errors import shortened
-from orchestrator.gallery.pictures import Image, NewPicture
+from orchestrator.analyze.service import Analysis
+from orchestrator.gallery.pictures import Image
 from orchestrator.gallery.service import Gallery
+from orchestrator.generate.estimate import Estimator
 from orchestrator.generate.order import Order
-from orchestrator.pictures.picture import accept_picture
-from orchestrator.tensors import Arrays
-from orchestrator.triton import Triton
+from orchestrator.generate.painter import Painted, Painter, Step, warnings_of
+from orchestrator.keys.quota import Quota
+from orchestrator.together import both
 
-NOTHING_SEEN = Analysis([], ())
-# The pipeline's names for pictures, and the names they have in a request.
-FIELD_OF_INPUT = {"init_image": "image"}
-
-
-@dataclass(frozen=True)
-class Step:
-    """One picture of the request has taken a step."""
-
-    index: int
-    step: int
-    steps: int
-    eta_s: float
-    preview: bytes | None
-
-
-@dataclass(frozen=True)
-class Painted:
-    image: bytes
-    seed: int
-    info: Mapping[str, Any]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -51,57 +30,50 @@ class Generated:
 
 
 class Generate:
-    def __init__(self, triton: Triton, gallery: Gallery, analyze: Analyze, family: str, deadline_s: float) -> None:
-        self._triton = triton
+    def __init__(self, painter: Painter, gallery: Gallery, estimator: Estimator, quota: Quota) -> None:
+        self._painter = painter
         self._gallery = gallery
-        self._analyze = analyze
-        self._family = family
-        self._deadline_s = deadline_s
+        self._estimator = estimator
+        self._quota = quota
 
     def check_model(self, name: str | None) -> None:
-        if name not in (None, self._family):
-            raise NotFound(f"there is no model {shortened(str(name))!r}: {self._family} is served", field="model")
+        self._painter.check(name)
 
     async def events(self, owner: str, order: Order) -> AsyncGenerator[Step | Generated, None]:
         """Every step as it is taken, then what came of it. Closing it early stops the painting within a step."""
-        self._analyze.check_labels(order.labels)
-        clock = _Clock()
-        painted: dict[int, Painted] = {}
-        async with self._triton.stream(self._family, order.inputs(), deadline_s=self._deadline_s) as answers:
-            async for event in _translated(answers):
-                if "image" in event:
-                    painted[int(event["index"][0])] = _painted(event)
+        self._painter.check(None, order.labels)
+        async with self._quota.spending(owner, lambda: self._cost(order)), aclosing(self._made(owner, order)) as events:
+            async for event in events:
+                yield event
+
+    async def _cost(self, order: Order) -> int:
+        return (await self._estimator.estimate(order)).cost
+
+    async def _made(self, owner: str, order: Order) -> AsyncGenerator[Step | Generated, None]:
+        clock = Clock()
+        async with aclosing(self._painter.paint(order)) as painting:
+            async for event in painting:
+                if isinstance(event, Step):
+                    yield event
                 else:
-                    yield _step(event)
-        pictures = [painted[index] for index in sorted(painted)]
-        if not pictures:
-            raise ModelUnavailable(self._family, f"the model {self._family} has ended without a picture")
+                    painted = event
         clock.stop("paint")
-        images = await self._gallery.add(owner, [self._new(order, picture) for picture in pictures])
-        clock.stop("store")
-        analysis = await self._look(pictures[0].image, order)
-        clock.stop("analyze")
-        yield Generated(images, pictures[0].image, analysis, _warnings(pictures), clock.timings_ms())
+        keeping = self._keep(owner, order, painted)
+        looking = self._painter.look(order, painted)
+        images, look = await both(clock.timed("store", keeping), clock.timed("analyze", looking))
+        warnings = [*warnings_of(painted), *look.warnings]
+        yield Generated(images, painted[0].image, look.analysis, warnings, clock.timings_ms())
 
-    def _new(self, order: Order, picture: Painted) -> NewPicture:
-        return NewPicture(
-            data=picture.image,
-            prompt=order.prompt,
-            negative_prompt=order.negative_prompt,
-            family=self._family,
-            model=self._family,
-            seed=picture.seed,
-            params=picture.info,
-        )
-
-    async def _look(self, image: bytes, order: Order) -> Analysis:
-        if not order.analyze:
-            return NOTHING_SEEN
-        return await self._analyze.analyze(accept_picture(image), labels=order.labels, segment=order.segment)
+    async def _keep(self, owner: str, order: Order, painted: Sequence[Painted]) -> list[Image]:
+        """Bytes go to the disk while CLIP is at work."""
+        pictures = self._painter.described(order, painted)
+        kept, embedded = await both(self._gallery.keep(pictures), self._painter.embedded(pictures))
+        whole = [replace(one, new=new) for one, new in zip(kept, embedded, strict=True)]
+        return await self._gallery.add_kept(owner, whole)
 
 
-class _Clock:
-    """How long each part took, from one stop to the next."""
+class Clock:
+    """How long each part took: from one stop to the next, or by itself where it goes on beside others."""
 
     def __init__(self) -> None:
         self._started_s = self._last_s = time.monotonic()
@@ -112,37 +84,15 @@ class _Clock:
         self._parts[part] = _ms(now_s - self._last_s)
         self._last_s = now_s
 
+    async def timed(self, part: str, work: Awaitable[Result]) -> Result:
+        started_s = time.monotonic()
+        result = await work
+        self._parts[part] = _ms(time.monotonic() - started_s)
+        return result
+
     def timings_ms(self) -> dict[str, float]:
-        return self._parts | {"total": _ms(self._last_s - self._started_s)}
+        return self._parts | {"total": _ms(time.monotonic() - self._started_s)}
 
 
 def _ms(seconds: float) -> float:
     return round(seconds * 1000, 1)
-
-
-async def _translated(answers: AsyncIterator[Arrays]) -> AsyncIterator[Arrays]:
-    """A refusal names the pipeline's input; the caller knows it by the request's field."""
-    try:
-        async for event in answers:
-            yield event
-    except TriptychError as error:
-        if error.field in FIELD_OF_INPUT:
-            field = FIELD_OF_INPUT[error.field]
-            raise type(error)(error.detail.replace(error.field, field), field=field) from error
-        raise
-
-
-def _step(event: Arrays) -> Step:
-    preview = event["preview"].item() if "preview" in event else None
-    return Step(
-        int(event["index"][0]), int(event["step"][0]), int(event["steps"][0]), float(event["eta_s"][0]), preview
-    )
-
-
-def _painted(event: Arrays) -> Painted:
-    return Painted(event["image"].item(), int(event["seed"][0]), json.loads(event["info"].item()))
-
-
-def _warnings(pictures: Sequence[Painted]) -> list[str]:
-    """Each once, however many pictures it is about."""
-    return list(dict.fromkeys(warning for picture in pictures for warning in picture.info.get("warnings", ())))

@@ -7,6 +7,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from modelcore.errors import Unavailable
 from orchestrator.dependencies import health_service, metrics_of
+from orchestrator.edge.scopes import needs
 from orchestrator.health.schemas import HealthSummary, Live, ModelState, Ready
 from orchestrator.health.service import Health
 from orchestrator.metrics import Metrics
@@ -17,6 +18,7 @@ metrics_router = APIRouter(tags=["Health"])
 
 
 @router.get("/health")
+@needs("read")
 async def summarize(service: Annotated[Health, Depends(health_service)]) -> HealthSummary:
     """Every model with its state."""
     models = [
@@ -43,6 +45,7 @@ async def is_ready(service: Annotated[Health, Depends(health_service)]) -> Ready
 
 
 @metrics_router.get("/metrics", response_class=Response, include_in_schema=False)
+@needs("read")
 async def read_metrics(
     metrics: Annotated[Metrics, Depends(metrics_of)],
     service: Annotated[Health, Depends(health_service)],

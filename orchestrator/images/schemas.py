@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from orchestrator.gallery.pictures import Image
 from orchestrator.gallery.search import ImageFilter
 from orchestrator.gallery.service import MAX_NOTE, MAX_PAGE, Lineage, Page
+from orchestrator.gallery.similar import Matches
 from orchestrator.schemas import StrictRequest
 
 Milliseconds = Annotated[int | None, Field(ge=0, le=2**53)]
@@ -27,9 +28,13 @@ class ImagesQuery(BaseModel):
     before_ms: Milliseconds = Field(None, description="Made before this time.")
     cursor: str | None = Field(None, max_length=200, description="`next_cursor` of the page before.")
     limit: int = Field(20, ge=1, le=MAX_PAGE)
+    similar_to: str | None = Field(None, description="Those most like this picture of yours first.")
+    text: str | None = Field(
+        None, min_length=1, max_length=2_000, description="Those most like these words first, whatever their prompts."
+    )
 
     def filter(self) -> ImageFilter:
-        wanted = self.model_dump(exclude={"search", "cursor", "limit"})
+        wanted = self.model_dump(exclude={"search", "cursor", "limit", "similar_to", "text"})
         return ImageFilter(words=self.search, **wanted)
 
 
@@ -38,6 +43,7 @@ class ImageBody(BaseModel):
 
     id: str
     url: str
+    thumbnail_url: str
     created_at_ms: int
     kind: str
     prompt: str
@@ -55,13 +61,26 @@ class ImageBody(BaseModel):
     parameters: dict[str, Any]
 
 
+class Relative(BaseModel):
+    """`relation` is how the younger of two pictures came from the older: variation_of, made_from, edited_from."""
+
+    id: str
+    url: str
+    thumbnail_url: str
+    relation: str | None
+
+
 class ImageDetails(ImageBody):
-    ancestors: list[str] = Field(description="Ids: the picture it was made from, then what that was made from.")
-    children: list[str] = Field(description="Ids of what was made from it, the newest first.")
+    ancestors: list[Relative] = Field(description="The picture it was made from, then what that was made from.")
+    children: list[Relative] = Field(description="What was made from it, the newest first; a hundred at most.")
+
+
+class ListedImage(ImageBody):
+    similarity: float | None = Field(description="Cosine, -1 to 1, to `similar_to` or `text`; null without them.")
 
 
 class ImagesPage(BaseModel):
-    images: list[ImageBody]
+    images: list[ListedImage]
     next_cursor: str | None
 
 
@@ -76,14 +95,33 @@ def image_body(image: Image) -> ImageBody:
 
 
 def image_details(image: Image, lineage: Lineage) -> ImageDetails:
-    ancestors, children = ([each.id for each in line] for line in (lineage.ancestors, lineage.children))
-    return ImageDetails(**_values(image), ancestors=ancestors, children=children)
+    younger = (image, *lineage.ancestors)
+    return ImageDetails(
+        **_values(image),
+        ancestors=[_relative(old, young.relation) for young, old in zip(younger, lineage.ancestors, strict=False)],
+        children=[_relative(child, child.relation) for child in lineage.children],
+    )
 
 
 def images_page(page: Page) -> ImagesPage:
-    return ImagesPage(images=[image_body(image) for image in page.images], next_cursor=page.next_cursor)
+    listed = [ListedImage(**_values(image), similarity=None) for image in page.images]
+    return ImagesPage(images=listed, next_cursor=page.next_cursor)
+
+
+def matches_page(page: Matches) -> ImagesPage:
+    listed = [ListedImage(**_values(match.image), similarity=match.similarity) for match in page.matches]
+    return ImagesPage(images=listed, next_cursor=page.next_cursor)
+
+
+def _relative(image: Image, relation: str | None) -> Relative:
+    return Relative(id=image.id, relation=relation, **_urls(image))
 
 
 def _values(image: Image) -> dict[str, Any]:
-    same = {name: getattr(image, name) for name in ImageBody.model_fields if name not in ("url", "parameters")}
-    return same | {"url": f"/images/{image.id}/file", "parameters": image.params}
+    own = {"url", "thumbnail_url", "parameters"}
+    same = {name: getattr(image, name) for name in ImageBody.model_fields if name not in own}
+    return same | _urls(image) | {"parameters": image.params}
+
+
+def _urls(image: Image) -> dict[str, str]:
+    return {"url": f"/images/{image.id}/file", "thumbnail_url": f"/images/{image.id}/thumbnail"}

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+from orchestrator.jobs.forecast import UNKNOWN, Outlook
 from orchestrator.jobs.model import Job, Progress
 
 _IDS_PER_ATTEMPT = 100_000
@@ -22,7 +23,7 @@ class JobEvent:
     id: int
     name: Literal["queued", "progress", "completed", "failed", "cancelled"]
     job: Job
-    eta_s: float | None = None
+    outlook: Outlook = UNKNOWN
     preview: bytes | None = None
 
 

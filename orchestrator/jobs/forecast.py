@@ -1,8 +1,9 @@
 """When a job will be done, from how long jobs and steps have really taken. None where nothing was measured yet."""
 
 import math
+from dataclasses import dataclass
 
-from sqlalchemy import and_, case, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from orchestrator.jobs.model import Job
@@ -12,6 +13,20 @@ from orchestrator.storage.tables import JobRow
 _MEASURED_JOBS = 20
 _UNMEASURED_WAIT_S = 5
 _LONGEST_WAIT_S = 3600
+
+
+@dataclass(frozen=True)
+class Outlook:
+    eta_s: float | None = None
+    position: int | None = None  # among those that wait: 1 is the next
+
+
+UNKNOWN = Outlook()
+
+
+async def outlook(connection: AsyncConnection, job: Job) -> Outlook:
+    position = await _position(connection, job) if job.state == "queued" else None
+    return Outlook(await seconds_left(connection, job), position)
 
 
 async def seconds_left(connection: AsyncConnection, job: Job) -> float | None:
@@ -46,12 +61,22 @@ async def _queued_seconds_left(connection: AsyncConnection, job: Job) -> float |
     pace = await _milliseconds_per_cost(connection, job.kind)
     if pace is None:
         return None
-    earlier = and_(JobRow.priority == job.priority, JobRow.created_at_ms < job.created_at_ms)
-    ahead = and_(JobRow.state == "queued", or_(JobRow.priority < job.priority, earlier))
     still_to_do = case((JobRow.steps > 0, JobRow.cost * (JobRow.steps - JobRow.step) / JobRow.steps), else_=JobRow.cost)
-    row = await connection.execute(select(func.sum(still_to_do)).where(or_(ahead, JobRow.state == "running")))
+    row = await connection.execute(
+        select(func.sum(still_to_do)).where(or_(_is_ahead_of(job), JobRow.state == "running"))
+    )
     waiting_cost = float(row.scalar_one() or 0) / await _running_count(connection)
     return (waiting_cost + job.cost) * pace / 1000
+
+
+async def _position(connection: AsyncConnection, job: Job) -> int:
+    row = await connection.execute(select(func.count()).where(_is_ahead_of(job)))
+    return row.scalar_one() + 1
+
+
+def _is_ahead_of(job: Job) -> ColumnElement[bool]:
+    earlier = and_(JobRow.priority == job.priority, JobRow.created_at_ms < job.created_at_ms)
+    return and_(JobRow.state == "queued", or_(JobRow.priority < job.priority, earlier))
 
 
 async def _milliseconds_per_cost(connection: AsyncConnection, kind: str | None = None) -> float | None:

@@ -4,6 +4,7 @@ The same key with the same body gets the stored answer; with another body, 422; 
 answer of 429 or 5xx releases the key, since the client is meant to try again.
 """
 
+import hashlib
 import uuid
 from dataclasses import dataclass
 
@@ -18,8 +19,6 @@ from orchestrator.storage.tables import IdempotencyRow
 
 FIELD = "Idempotency-Key"
 LONGEST_KEY = 255
-# How long a request in progress holds its key after a crash: longer than any request may take.
-HOLD_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,11 @@ class IdempotencyKey:
     def __post_init__(self) -> None:
         if not 1 <= len(self.key) <= LONGEST_KEY or not self.key.isascii() or not self.key.isprintable():
             raise InvalidInput(f"{FIELD} must be 1 to {LONGEST_KEY} printable ASCII characters", field=FIELD)
+
+    @property
+    def sha256(self) -> str:
+        """All that is written down of it: a caller without a session is known by his key alone, see edge/caller.py."""
+        return hashlib.sha256(self.key.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,8 @@ Record = StoredAnswer | StoredJob
 class Idempotency:
     """For requests that are answered at once. A job's key is recorded with the job, see acceptance.py."""
 
-    def __init__(self, database: Database, kept_s: float, hold_s: float = HOLD_S) -> None:
+    def __init__(self, database: Database, kept_s: float, hold_s: float) -> None:
+        """`hold_s`: how long a request in progress holds its key after a crash."""
         self._database = database
         self._kept_s = kept_s
         self._hold_s = hold_s
@@ -108,7 +113,7 @@ async def insert_record(
     hold_s: float = 0.0,
     job_id: str | None = None,
 ) -> None:
-    values = {"owner": owner, "key": key.key, "request_sha256": key.request_sha256, "token": token, "job_id": job_id}
+    values = {"owner": owner, "key": key.sha256, "request_sha256": key.request_sha256, "token": token, "job_id": job_id}
     held_until_ms = now_ms() + round(hold_s * 1000)
     await connection.execute(
         insert(IdempotencyRow).values(**values, created_at_ms=now_ms(), held_until_ms=held_until_ms)
@@ -124,7 +129,7 @@ def in_progress() -> Conflict:
 
 
 def _is(owner: str, key: IdempotencyKey) -> tuple[ColumnElement[bool], ...]:
-    return IdempotencyRow.owner == owner, IdempotencyRow.key == key.key
+    return IdempotencyRow.owner == owner, IdempotencyRow.key == key.sha256
 
 
 def _is_stale(kept_s: float) -> ColumnElement[bool]:

@@ -99,6 +99,14 @@ class ReportProgress(Protocol):
 
 
 IsCancelled = Callable[[], bool]
+# Whether whatever does the work can be reached. Asked before a job is begun: a queue that begins its jobs while Triton
+# loads its models would spend all their attempts on that.
+IsReady = Callable[[], Awaitable[bool]]
+
+
+async def always_ready() -> bool:
+    """Of work that needs nobody else."""
+    return True
 
 
 class Handler(Protocol):
@@ -136,10 +144,11 @@ class JobRules:
     heartbeat_s: float = 5.0
     watch_s: float = 0.5  # how soon a worker in another process hears of a cancellation
     attempts: int = 3
-    retry_pause_s: float = 1.0
+    retry_pause_s: float = 10.0  # then twice that: Triton has started again meanwhile
     expiry_s: float = DAY_S
     retention_s: float = 30 * DAY_S
     idempotency_s: float = DAY_S
+    idempotency_hold_s: float = 900.0  # of a request that is answered at once: longer than any may take
     queue_limit: int = 1_000
     owner_queue_limit: int = 200
     reconcile_s: float = 5.0

@@ -9,9 +9,22 @@ from collections.abc import Coroutine, Mapping
 from sqlalchemy import select
 
 from modelcore.errors import InternalFault, TriptychError, Unavailable
+from orchestrator.context import RequestContext, current_request
 from orchestrator.jobs import effects, leases
 from orchestrator.jobs.events import Hub, LiveProgress
-from orchestrator.jobs.model import Claim, Handler, JobRules, OnPhase, Outcome, Phase, Progress, Task, no_phase_matters
+from orchestrator.jobs.model import (
+    Claim,
+    Handler,
+    IsReady,
+    JobRules,
+    OnPhase,
+    Outcome,
+    Phase,
+    Progress,
+    Task,
+    always_ready,
+    no_phase_matters,
+)
 from orchestrator.storage.database import Database
 from orchestrator.storage.shelf import Shelf
 from orchestrator.storage.tables import JobInputRow
@@ -35,6 +48,7 @@ class Runner:
         rules: JobRules,
         slots: int,
         on_phase: OnPhase = no_phase_matters,
+        is_ready: IsReady = always_ready,
     ) -> None:
         self._database = database
         self._shelf = shelf
@@ -44,6 +58,8 @@ class Runner:
         self._slots = slots
         self._free_slots = slots
         self._on_phase = on_phase
+        self._is_ready = is_ready
+        self._was_ready = True
         self._running: dict[str, _Running] = {}  # by lease token
         self._is_idle = asyncio.Event()
         self._is_idle.set()
@@ -96,12 +112,21 @@ class Runner:
             log.error("%d jobs did not end; their leases will", len(self._running))
 
     async def _claim(self) -> Claim | None:
+        if not await self._may_begin():
+            return None
         async with self._database.writing() as connection:
             claim = await leases.claim(connection, self._handlers.keys(), self._rules.lease_s)
         if claim is not None:
             self._on_phase(Phase.CLAIMED)
             self._hub.tell(claim.job.id)
         return claim
+
+    async def _may_begin(self) -> bool:
+        is_ready = await self._is_ready()
+        if is_ready != self._was_ready:
+            log.warning("jobs are begun again" if is_ready else "no job is begun: who does the work does not answer")
+        self._was_ready = is_ready
+        return is_ready
 
     async def _run(self, claim: Claim) -> None:
         running = _Running(claim)
@@ -131,6 +156,7 @@ class Runner:
 
     async def _work(self, running: "_Running") -> Outcome:
         job = running.claim.job
+        current_request.set(RequestContext(job.id))  # in a task of its own, so the log tells of this job under its id
 
         async def report_progress(progress: Progress) -> None:
             await self._report(running, progress)

@@ -1,9 +1,9 @@
 """Jobs as their callers see them: submit, look, follow, cancel. Knows no HTTP and does no work itself."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.exc import IntegrityError
 
 from modelcore.errors import InvalidInput, NotFound
@@ -11,7 +11,7 @@ from orchestrator.jobs import leases
 from orchestrator.jobs.acceptance import Accepted, accept
 from orchestrator.jobs.doorbell import Doorbell
 from orchestrator.jobs.events import BEFORE_ALL, Hub, Inbox, JobEvent, event_of
-from orchestrator.jobs.forecast import seconds_left
+from orchestrator.jobs.forecast import Outlook, outlook
 from orchestrator.jobs.idempotency import IdempotencyKey, in_progress
 from orchestrator.jobs.leases import JOB_COLUMNS
 from orchestrator.jobs.model import Job, JobRules, OnPhase, Phase, State, Submission, no_phase_matters
@@ -22,6 +22,7 @@ from orchestrator.storage.shelf import Shelf
 from orchestrator.storage.tables import JobRow
 
 MAX_PAGE = 100
+SESSION_OWNER = "session:"  # how the owners begin that a cookie proves, see edge/caller.py
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,14 @@ class Jobs:
         return accepted
 
     async def get(self, owner: str, job_id: str) -> Job:
+        return await self._first(JobRow.id == job_id, JobRow.owner == owner)
+
+    async def get_by_ticket(self, job_id: str) -> Job:
+        """For callers who can prove nothing but that they know its id, 122 random bits. Never the job of an API key."""
+        return await self._first(JobRow.id == job_id, JobRow.owner.startswith(SESSION_OWNER))
+
+    async def _first(self, *where: ColumnElement[bool]) -> Job:
         async with self._database.reading() as connection:
-            where = (JobRow.id == job_id, JobRow.owner == owner)
             row = (await connection.execute(select(*JOB_COLUMNS).where(*where))).one_or_none()
         if row is None:
             raise NotFound("there is no such job")
@@ -102,9 +109,9 @@ class Jobs:
             self._hub.tell(job_id)
         return await self.get(owner, job_id)
 
-    async def eta_s(self, job: Job) -> float | None:
+    async def outlook(self, job: Job) -> Outlook:
         async with self._database.reading() as connection:
-            return await seconds_left(connection, job)
+            return await outlook(connection, job)
 
     async def wait(self, owner: str, job_id: str) -> Job:
         """Until it ends. A caller that cannot wait so long puts a deadline around it."""
@@ -112,7 +119,7 @@ class Jobs:
             job = event.job
         return job
 
-    async def follow(self, owner: str, job_id: str, after: int = BEFORE_ALL) -> AsyncIterator[JobEvent]:
+    async def follow(self, owner: str, job_id: str, after: int = BEFORE_ALL) -> AsyncGenerator[JobEvent, None]:
         """Where it stands, each step that is heard of, and its end. `after`: the last id that the follower has seen."""
         with self._hub.listening(job_id) as inbox:
             event = event_of(await self.get(owner, job_id))
@@ -120,7 +127,7 @@ class Jobs:
                 if event.id > after:
                     after = event.id
                     # Asked for only now: most looks at a waiting job show nothing new.
-                    yield replace(event, eta_s=await self.eta_s(event.job))
+                    yield replace(event, outlook=await self.outlook(event.job))
                 if event.job.is_done:
                     return
                 event = await self._next_event(inbox, event.job)

@@ -1,4 +1,4 @@
-"""How much one caller may ask for: requests a minute, and what work costs. The quota a day is in jobs/acceptance.py."""
+"""How much one caller may ask for: requests a minute, and what work costs. The quota a day is in quota.py."""
 
 import math
 import time
@@ -16,6 +16,15 @@ def cost_of(width: int, height: int, steps: int, pictures: int = 1) -> int:
     return width * height * steps * pictures
 
 
+@dataclass(frozen=True)
+class Rate:
+    """What is left after a request, and when all of it will be there again."""
+
+    limit: int  # requests a minute
+    remaining: int
+    reset_s: int
+
+
 @dataclass
 class _Bucket:
     requests: float
@@ -29,9 +38,10 @@ class RateLimiter:
         self._clock = clock
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
-    def admit(self, owner: str, requests_per_minute: int | None) -> None:
+    def admit(self, owner: str, requests_per_minute: int | None) -> Rate | None:
+        """None where there is no limit."""
         if requests_per_minute is None:
-            return
+            return None
         bucket = self._filled(owner, requests_per_minute)
         if bucket.requests < 1:
             wait_s = (1 - bucket.requests) * 60 / requests_per_minute
@@ -39,6 +49,8 @@ class RateLimiter:
                 f"you may send {requests_per_minute} requests a minute", retry_after_s=max(1, math.ceil(wait_s))
             )
         bucket.requests -= 1
+        missing = requests_per_minute - bucket.requests
+        return Rate(requests_per_minute, int(bucket.requests), math.ceil(missing * 60 / requests_per_minute))
 
     def _filled(self, owner: str, capacity: int) -> _Bucket:
         now = self._clock()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, insert, or_, select, update
+from sqlalchemy import Row, func, insert, or_, select, update
 
 from modelcore.errors import InvalidInput, NotFound, Unavailable
 from orchestrator.storage.database import Database
@@ -19,6 +19,7 @@ from orchestrator.storage.tables import ApiKeyRow
 # What a key may do: look (analyses and its own gallery and jobs), make pictures and other things that are kept, and
 # what concerns everybody (retraining, models).
 SCOPES = ("read", "create", "admin")
+KEY_OWNER = "key:"
 _PREFIX_LENGTH = 11  # "tt_" and eight characters: enough to tell keys apart, 208 bits short of the secret
 _TOKEN = re.compile(r"tt_[A-Za-z0-9_-]{43}")
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,80}")
@@ -40,7 +41,7 @@ class ApiKey:
     @property
     def owner(self) -> str:
         """Whose pictures and jobs they are that this key makes."""
-        return f"key:{self.id}"
+        return f"{KEY_OWNER}{self.id}"
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,10 @@ class Keys:
             rows = await connection.execute(select(*_COLUMNS).order_by(ApiKeyRow.created_at_ms, ApiKeyRow.id))
             return [_key(row) for row in rows]
 
-    async def any_is_valid(self) -> bool:
+    async def count_valid(self) -> int:
         async with self._database.reading() as connection:
-            valid = select(ApiKeyRow.id).where(ApiKeyRow.revoked_at_ms.is_(None)).limit(1)
-            return (await connection.scalars(valid)).one_or_none() is not None
+            valid = select(func.count()).where(ApiKeyRow.revoked_at_ms.is_(None))
+            return (await connection.scalars(valid)).one()
 
     async def revoke(self, id_or_prefix: str) -> ApiKey:
         """At once and for good. Revoking again changes nothing."""

@@ -1,6 +1,8 @@
-"""The answer of /model/info."""
+"""The answers of /model/info and of /v1/models."""
 
-from pydantic import BaseModel
+from typing import Literal
+
+from pydantic import BaseModel, Field
 
 
 class TensorInfo(BaseModel):
@@ -24,3 +26,15 @@ class ModelInfo(BaseModel):
 class ModelsInfo(BaseModel):
     family: str
     models: list[ModelInfo]
+
+
+class OpenAIModel(BaseModel):
+    id: str
+    object: Literal["model"] = "model"
+    created: int = Field(description="Since when this service runs, in seconds since 1970.")
+    owned_by: str = "triptych"
+
+
+class OpenAIModels(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[OpenAIModel]

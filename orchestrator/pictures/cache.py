@@ -54,6 +54,12 @@ class Results(Generic[Value]):
             making = self._making[key] = _Making(asyncio.create_task(self._make(key, make)))
         return await self._wait(key, making)
 
+    def forget_all(self) -> None:
+        """What is being made is still answered, but to nobody who asks from now on."""
+        self._kept.clear()
+        self._making.clear()
+        self._held_bytes = 0
+
     async def _wait(self, key: Hashable, making: _Making[Value]) -> Value:
         """A caller who goes away leaves the work to the others; the last one who goes ends it."""
         making.waiting += 1

@@ -1,6 +1,7 @@
 """Which picture a request is about. Another caller's is as if it did not exist. Knows no HTTP."""
 
 import re
+from collections.abc import Mapping
 
 from modelcore.errors import InvalidInput, NotFound
 from orchestrator.gallery.pictures import Image
@@ -16,12 +17,23 @@ class CallersPictures:
 
     async def picture(self, owner: str, image_id: str | None, sent: bytes | None) -> Picture:
         """The one that was sent, which is not kept; or the one that was named; or the newest."""
+        return (await self.chosen(owner, image_id, sent))[0]
+
+    async def chosen(self, owner: str, image_id: str | None, sent: bytes | None) -> tuple[Picture, str | None]:
+        """And its id, where it has one."""
         if sent is not None and image_id is not None:
             raise InvalidInput("send a picture or name one, not both", field="image_id")
         if sent is not None:
-            return accept_picture(sent)
+            return accept_picture(sent), None
         image = await (self._gallery.last(owner) if image_id is None else self.named(owner, image_id))
-        return accept_picture(await self._gallery.read(image))
+        return accept_picture(await self._gallery.read(image)), image.id
+
+    async def start(self, owner: str, image_id: str | None, sent: Mapping[str, bytes]) -> dict[str, bytes]:
+        """What a painting starts from, by the names of the pipeline's inputs: sent, but for one that may be named."""
+        if image_id is None:
+            return dict(sent)
+        picture, _ = await self.chosen(owner, image_id, sent.get("init_image"))
+        return dict(sent) | {"init_image": picture.encoded}
 
     async def named(self, owner: str, image_id: str) -> Image:
         check_image_id(image_id)

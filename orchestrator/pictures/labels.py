@@ -18,6 +18,7 @@ class EncodedLabels:
     labels: tuple[str, ...]
     vectors: Vectors  # (labels, width), unit length
     logit_scale: float
+    weights: str
 
     @property
     def size_bytes(self) -> int:
@@ -30,7 +31,7 @@ class Labels:
     def __init__(self, clip: Clip, default: str, limit_bytes: int, observer: CacheObserver | None = None) -> None:
         self._clip = clip
         self._default = label_set(default)
-        self._encoded: Results[EncodedLabels] = Results("labels", limit_bytes, _size_bytes, observer)
+        self.cache: Results[EncodedLabels] = Results("labels", limit_bytes, _size_bytes, observer)
 
     def chosen(self, wanted: str | list[str] | None) -> LabelSet:
         """A known set by its name, a list of the caller's own, or the family's."""
@@ -43,18 +44,18 @@ class Labels:
     async def encoded(self, labels: LabelSet) -> EncodedLabels:
         return await self._prompted(labels.labels, labels.prompts())
 
-    async def encoded_word(self, word: str) -> EncodedLabels:
+    async def encoded_word(self, word: str, field: str = "prompt") -> EncodedLabels:
         """One word or sentence, as a label of its own."""
-        check_text(word, _LIMITS, "prompt")
+        check_text(word, _LIMITS, field)
         return await self._prompted((word,), prompts_of_word(word, self._default))
 
     async def _prompted(self, labels: tuple[str, ...], prompts: list[str]) -> EncodedLabels:
-        return await self._encoded.get((labels, tuple(prompts)), lambda: self._encode(labels, prompts))
+        return await self.cache.get((labels, tuple(prompts)), lambda: self._encode(labels, prompts))
 
     async def _encode(self, labels: tuple[str, ...], prompts: list[str]) -> EncodedLabels:
         texts = await self._clip.texts(prompts)
         vectors = one_per_label(texts.vectors, len(labels)).astype(np.float32)
-        return EncodedLabels(labels, vectors, texts.logit_scale)
+        return EncodedLabels(labels, vectors, texts.logit_scale, texts.weights)
 
 
 def _size_bytes(encoded: EncodedLabels) -> int:

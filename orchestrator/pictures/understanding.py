@@ -43,7 +43,7 @@ class Understanding:
     def __init__(
         self, triton: Triton, concepts: Concepts, rules: UnderstandingRules, observer: CacheObserver | None = None
     ) -> None:
-        clip = Clip(triton, rules.clip_deadline_s)
+        clip = Clip(triton, rules.clip_deadline_s, self._forget_vectors)
         crop_rule = CropRule(concepts.crop_padding, concepts.crop_background)
         self.labels = Labels(clip, concepts.labels, rules.labels_limit_bytes, observer)
         self.regions = Regions(triton, rules.segment_deadline_s, rules.regions_limit_bytes, observer)
@@ -52,7 +52,7 @@ class Understanding:
     async def concepts(self, picture: Picture, labels: LabelSet, count: int) -> list[Concept]:
         """The best fitting labels, the surest first. Confidences are shares of the whole set."""
         words, whole = await asyncio.gather(self.labels.encoded(labels), self.vectors.whole(picture))
-        return _best(whole, words, count)[0]
+        return _best(whole.vectors, words, count)[0]
 
     async def region_concepts(
         self, picture: Picture, found: FoundRegions, labels: LabelSet, count: int
@@ -65,13 +65,19 @@ class Understanding:
 
     async def likeness(self, picture: Picture, word: EncodedLabels) -> float:
         """Cosine of the whole picture with a word, -1 to 1."""
-        return float(cosines(await self.vectors.whole(picture), word.vectors)[0, 0])
+        whole = await self.vectors.whole(picture)
+        return float(cosines(whole.vectors, word.vectors)[0, 0])
 
     async def region_likeness(self, picture: Picture, found: FoundRegions, word: EncodedLabels) -> list[float]:
         if not found.regions:
             return []
         scores = cosines(await self.vectors.regions(picture, found), word.vectors)
         return [float(score) for score in scores[:, 0]]
+
+    def _forget_vectors(self) -> None:
+        """Regions may stay: they are another network's."""
+        self.labels.cache.forget_all()
+        self.vectors.cache.forget_all()
 
 
 def _best(pictures: Vectors, words: EncodedLabels, count: int) -> list[list[Concept]]:

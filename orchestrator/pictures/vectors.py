@@ -7,7 +7,7 @@ from PIL import Image
 
 from modelcore.vision.crops import CropRule, crop_region
 from orchestrator.pictures.cache import CacheObserver, Results
-from orchestrator.pictures.clip import Clip, Vectors
+from orchestrator.pictures.clip import Clip, ImageVectors, Vectors
 from orchestrator.pictures.picture import Picture
 from orchestrator.pictures.regions import FoundRegions
 
@@ -20,17 +20,17 @@ class PictureVectors:
     def __init__(self, clip: Clip, rule: CropRule, limit_bytes: int, observer: CacheObserver | None = None) -> None:
         self._clip = clip
         self._rule = rule
-        self._kept: Results[Vectors] = Results("vectors", limit_bytes, lambda vectors: vectors.nbytes, observer)
+        self.cache: Results[ImageVectors] = Results("vectors", limit_bytes, lambda kept: kept.vectors.nbytes, observer)
 
-    async def whole(self, picture: Picture) -> Vectors:
+    async def whole(self, picture: Picture) -> ImageVectors:
         """(1, width)."""
-        return await self._kept.get(("whole", picture.sha256), lambda: self._clip.pictures([picture.encoded]))
+        return await self.cache.get(("whole", picture.sha256), lambda: self._clip.pictures([picture.encoded]))
 
     async def regions(self, picture: Picture, found: FoundRegions) -> Vectors:
         """(regions, width); there must be some."""
-        return await self._kept.get(("regions", found.key), lambda: self._encode(picture, found))
+        return (await self.cache.get(("regions", found.key), lambda: self._encode(picture, found))).vectors
 
-    async def _encode(self, picture: Picture, found: FoundRegions) -> Vectors:
+    async def _encode(self, picture: Picture, found: FoundRegions) -> ImageVectors:
         crops = await asyncio.to_thread(encoded_crops, picture, found, self._rule)
         return await self._clip.pictures(crops)
 

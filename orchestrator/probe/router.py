@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from orchestrator.dependencies import Caller, callers_pictures, probe_service
 from orchestrator.edge.leaving import while_connected
 from orchestrator.edge.picture_request import picture_body, read_picture_request
+from orchestrator.edge.scopes import needs
 from orchestrator.pictures.callers import CallersPictures
 from orchestrator.probe.schemas import ProbeAnswer, ProbeRequest, probe_answer
 from orchestrator.probe.service import Probe
@@ -20,6 +21,7 @@ router = APIRouter(tags=["Understand"])
     openapi_extra=picture_body(ProbeRequest, {"prompt": "metal"}, required=True),
     responses=problem_responses(400, 404, 408, 413, 415, 422, 503),
 )
+@needs("read")
 async def probe(
     request: Request,
     owner: Caller,

@@ -1,7 +1,7 @@
 """POST /segment."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 
@@ -9,27 +9,36 @@ from orchestrator.context import current_request
 from orchestrator.dependencies import Caller, callers_pictures, segment_service
 from orchestrator.edge.leaving import while_connected
 from orchestrator.edge.picture_request import picture_body, read_picture_request
+from orchestrator.edge.scopes import needs
 from orchestrator.pictures.callers import CallersPictures
 from orchestrator.schemas import problem_responses
 from orchestrator.segment.schemas import SegmentAnswer, SegmentRequest, segment_answer
 from orchestrator.segment.service import Segment
+from orchestrator.work.dependencies import ACCEPTED_IF_PREFERRED, IntakeService, Submits
 
 router = APIRouter(tags=["Understand"])
 
 
 @router.post(
     "/segment",
+    response_model=SegmentAnswer,
     openapi_extra=picture_body(SegmentRequest, {"points": [[[40, 52]]], "mask_format": "polygon"}),
-    responses=problem_responses(400, 404, 408, 413, 415, 422, 503),
+    responses=ACCEPTED_IF_PREFERRED | problem_responses(400, 404, 408, 409, 413, 415, 422, 429, 503),
 )
+@needs("read")
 async def segment(
     request: Request,
     owner: Caller,
     service: Annotated[Segment, Depends(segment_service)],
     pictures: Annotated[CallersPictures, Depends(callers_pictures)],
-) -> SegmentAnswer:
+    intake: IntakeService,
+    submitter: Submits,
+) -> Any:
     """The regions of a picture, or what is pointed at, and what each of them is."""
+    is_job = await submitter.is_preferred()
     wishes, sent = await read_picture_request(request, SegmentRequest)
+    if is_job:
+        return await submitter.answer(await intake.segment(submitter.creator(), wishes, sent))
     question = wishes.question()
     picture = await pictures.picture(owner, wishes.image_id, sent)
     work = service.segment(picture, question, labels=wishes.labels, top=wishes.top)

@@ -5,7 +5,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -43,18 +43,22 @@ class Objects:
     def __init__(self, store: ObjectStore, folder: Path | None = None) -> None:
         self._store = store
         self._folder = folder
+        self._synced_folders: set[Path] = set()  # at most 256
 
     async def put(self, data: bytes) -> str:
-        """On return the bytes are safe: a local file and its folder are on the disk, not only in its cache."""
         sha256 = await asyncio.to_thread(sha256_of, data)
+        await self.put_named(sha256, data)
+        return sha256
+
+    async def put_named(self, sha256: str, data: bytes) -> None:
+        """On return the bytes are safe: a local file and its folder are on the disk, not only in its cache."""
         with _trouble("the picture store takes nothing"):
             try:
                 await obstore.put_async(self._store, _key(sha256), data, mode="create")
             except AlreadyExistsError:
                 await self._mend(sha256, data)
             if self._folder is not None:
-                await asyncio.to_thread(_sync, self._folder / _key(sha256))
-        return sha256
+                await self._sync(self._folder / _key(sha256))
 
     async def get(self, sha256: str) -> bytes:
         with _trouble("the picture store does not answer"):
@@ -97,6 +101,12 @@ class Objects:
             return 0
         return await asyncio.to_thread(_remove_staged, self._folder, time.time() - older_than_s)
 
+    async def _sync(self, path: Path) -> None:
+        """The file, the folder that names it, and once for each such folder the one that names the folder."""
+        folders = [path.parent] if path.parent in self._synced_folders else [path.parent, path.parent.parent]
+        await asyncio.to_thread(_sync, [path, *folders])
+        self._synced_folders.add(path.parent)
+
     async def _read(self, sha256: str) -> bytes:
         found = await obstore.get_async(self._store, _key(sha256))
         return bytes(await found.bytes_async())
@@ -133,9 +143,8 @@ def _damaged(sha256: str) -> Unavailable:
     return Unavailable("the stored picture is damaged", retry_after_s=3600)
 
 
-def _sync(path: Path) -> None:
-    """The file, the folder that names it, and the folder that names the folder."""
-    for each in (path, path.parent, path.parent.parent):
+def _sync(paths: Iterable[Path]) -> None:
+    for each in paths:
         descriptor = os.open(each, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -5,7 +5,8 @@ rows; what none uses is taken away, a while after it was last touched. A writer 
 between touches the row first, and its own row's foreign key holds it.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, delete, exists, select
@@ -16,6 +17,7 @@ from orchestrator.storage.database import Database
 from orchestrator.storage.dialects import insert_or_update, now_ms
 from orchestrator.storage.objects import Objects, sha256_of
 from orchestrator.storage.tables import ImageRow, JobInputRow, ObjectRow
+from orchestrator.together import together
 
 GRACE_S = 60.0
 _SWEEP_BATCH = 200
@@ -38,13 +40,12 @@ class Shelf:
         """Their SHA-256s, which a row may name from now on, for at least the grace time."""
         if not parcels:
             return []
-        names = [sha256_of(parcel.data) for parcel in parcels]
+        names = await asyncio.to_thread(lambda: [sha256_of(parcel.data) for parcel in parcels])
+        different = dict(zip(names, parcels, strict=True))
         async with self._database.writing() as connection:
-            # Sorted, so that two writers with the same bytes cannot wait for each other in a circle.
-            for name, parcel in sorted(dict(zip(names, parcels, strict=True)).items()):
-                await _register(connection, name, parcel)
-        for parcel in parcels:
-            await self._objects.put(parcel.data)
+            await _register(connection, different)
+        # At the same time, since each waits for the disk most of its time; the first failure ends the others.
+        await together(self._objects.put_named(name, parcel.data) for name, parcel in different.items())
         return names
 
     async def sweep(self, grace_s: float = GRACE_S) -> int:
@@ -78,9 +79,13 @@ class Shelf:
             return False  # PostgreSQL: another transaction has begun to use it
 
 
-async def _register(connection: AsyncConnection, sha256: str, parcel: Parcel) -> None:
-    values = {"sha256": sha256, "size_bytes": len(parcel.data), "media_type": parcel.media_type}
-    statement = insert_or_update(connection, ObjectRow).values(**values, touched_at_ms=now_ms())
+async def _register(connection: AsyncConnection, parcels: Mapping[str, Parcel]) -> None:
+    """In one order for all, so that two writers with the same bytes cannot wait for each other in a circle."""
+    rows = [
+        {"sha256": name, "size_bytes": len(parcel.data), "media_type": parcel.media_type, "touched_at_ms": now_ms()}
+        for name, parcel in sorted(parcels.items())
+    ]
+    statement = insert_or_update(connection, ObjectRow).values(rows)
     await connection.execute(
         statement.on_conflict_do_update(index_elements=["sha256"], set_={"touched_at_ms": now_ms()})
     )

@@ -116,7 +116,7 @@ class ImageRow(Table):
         UniqueConstraint("job_id", "job_position"),  # a job that is done twice cannot leave its pictures twice
         Index(None, "owner", "created_at_ms", "id"),
         # Covers the fingerprint by which a vector index knows that it is stale.
-        Index(None, "owner", "embedding_model", "created_at_ms"),
+        Index(None, "owner", "embedding_model", "embedding_mark"),
     )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
@@ -144,6 +144,7 @@ class ImageRow(Table):
     note: Mapped[str] = mapped_column(Text)
     embedding: Mapped[bytes | None] = mapped_column(LargeBinary)
     embedding_model: Mapped[str | None] = mapped_column(String(128))
+    embedding_mark: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class ApiKeyRow(Table):
@@ -159,3 +160,15 @@ class ApiKeyRow(Table):
     created_at_ms: Mapped[int] = mapped_column(BigInteger)
     last_used_at_ms: Mapped[int | None] = mapped_column(BigInteger)
     revoked_at_ms: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class SpendingRow(Table):
+    """What a picture that was painted at once has cost an API key with a quota. A job's cost is in its own row."""
+
+    __tablename__ = "spendings"
+    __table_args__ = (Index(None, "owner", "created_at_ms"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    owner: Mapped[str] = mapped_column(Owner)
+    cost: Mapped[int] = mapped_column(BigInteger)
+    created_at_ms: Mapped[int] = mapped_column(BigInteger)

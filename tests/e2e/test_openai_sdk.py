@@ -49,5 +49,12 @@ def test_an_unknown_model_is_not_found(client: openai.OpenAI) -> None:
 
 
 def test_an_empty_list_is_refused(client: openai.OpenAI) -> None:
-    with pytest.raises((openai.BadRequestError, openai.UnprocessableEntityError)):
+    with pytest.raises(openai.BadRequestError):
         client.embeddings.create(model="clip", input=[])
+
+
+def test_models_are_listed_and_retrieved(client: openai.OpenAI) -> None:
+    assert [model.id for model in client.models.list()] == ["demo", "clip"]
+    assert client.models.retrieve("demo").object == "model"
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("gpt-image-2")

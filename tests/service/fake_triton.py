@@ -31,6 +31,7 @@ WIDTH = 4
 CONTEXT = 8
 LOGIT_SCALE = 10.0
 LIMITS = read_diffusion(Path(__file__).parents[2] / "families" / "demo" / "family.toml").limits
+WEIGHTS = b"fake-clip"
 SEED = 5  # of a painting that asks for none
 Script = Callable[[grpc.aio.ServicerContext], Awaitable[None]]
 
@@ -87,6 +88,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self._walked: set[str] = set()
         self.streamed = asyncio.Event()
         self.stalls = False  # after the first event of a stream
+        self.breaks = False  # likewise
         self.stream_ended = asyncio.Event()
 
     async def ModelInfer(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
@@ -103,7 +105,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         arrays = _arrays(request)
         if not _is_probe(arrays):
             self.requests.append((request.model_name, arrays))
-        self.metadata.append(dict(context.invocation_metadata()))
+            self.metadata.append(dict(context.invocation_metadata()))
         if request.model_name in self.scripts:
             await self.scripts[request.model_name](context)
         self.successes[request.model_name] += 1
@@ -128,6 +130,8 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
                     infer = _response(request.model_name, event)
                     yield service_pb2.ModelStreamInferResponse(infer_response=infer)
                     self.streamed.set()
+                    if self.breaks:
+                        await context.abort(grpc.StatusCode.UNAVAILABLE, "the network has died")
                     if self.stalls:
                         await asyncio.Event().wait()
                 final = service_pb2.ModelInferResponse(model_name=request.model_name)
@@ -135,6 +139,9 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
                 yield service_pb2.ModelStreamInferResponse(infer_response=final)
         finally:
             self.stream_ended.set()
+
+    async def ServerLive(self, _request: object, _context: object) -> Any:
+        return service_pb2.ServerLiveResponse(live=True)
 
     async def ModelReady(self, request: Any, _context: object) -> Any:
         return service_pb2.ModelReadyResponse(ready=request.name in self.configs)
@@ -209,13 +216,21 @@ def _painting(inputs: Arrays) -> Iterator[Arrays]:
             told = {name: np.array(value, np.int32) for name, value in event.items()}
             preview = {"preview": _bytes(painted(step, 8, 8))} if every and step % every == 0 else {}
             yield {**told, "eta_s": np.array([steps - step], np.float32), **preview}
-        info = {"model": "demo", "parameters": {"steps": steps}, "warnings": ["words were cut"]}
+        parameters = _told(inputs) | {"steps": steps, "width": width, "height": height, "seed": seed + index}
+        info = {"model": "demo", "parameters": parameters, "warnings": ["words were cut"]}
         yield {
             "index": np.array([index], np.int32),
             "image": _bytes(painted(seed + index, width, height)),
             "seed": np.array([seed + index], np.int64),
             "info": _bytes(json.dumps(info).encode()),
         }
+
+
+def _told(inputs: Arrays) -> dict[str, Any]:
+    """Of a request, what the real pipeline repeats: no picture."""
+    told = {name: inputs[name].item() for name in ("prompt", "negative_prompt") if name in inputs}
+    apart = {"strength", "variation_seed"} & set(inputs)
+    return {name: text.decode() for name, text in told.items()} | {name: inputs[name].item() for name in apart}
 
 
 def _bytes(data: bytes) -> Array:
@@ -225,14 +240,16 @@ def _bytes(data: bytes) -> Array:
 def _answer(model: str, inputs: Arrays) -> Arrays:
     match model:
         case "clip_tokenize":
-            return {"input_ids": np.zeros((_rows(inputs), CONTEXT), np.int64), **_counted(inputs["text"])}
+            ids = np.zeros((_rows(inputs), CONTEXT), np.int64)
+            return {"input_ids": ids, **_counted(inputs["text"]), "weights": _weights(inputs)}
         case "clip_preprocess":
-            return {"pixel_values": np.zeros((_rows(inputs), 3, 2, 2), np.float32)}
+            return {"pixel_values": np.zeros((_rows(inputs), 3, 2, 2), np.float32), "weights": _weights(inputs)}
         case "clip_text_string":
             scale = np.full((_rows(inputs), 1), LOGIT_SCALE, np.float32)
-            return {"embedding": _vectors(inputs["text"]), "logit_scale": scale, **_counted(inputs["text"])}
+            told = {"logit_scale": scale, **_counted(inputs["text"]), "weights": _weights(inputs)}
+            return {"embedding": _vectors(inputs["text"]), **told}
         case "clip_image_bytes":
-            return {"embedding": _vectors(inputs["image"])}
+            return {"embedding": _vectors(inputs["image"]), "weights": _weights(inputs)}
         case "segment":
             regions = json.dumps([to_json(region) for region in halves_of(inputs["image"].item())])
             return {"regions": np.array([regions.encode()], dtype=np.object_)}
@@ -251,6 +268,10 @@ def _rows(inputs: Arrays) -> int:
 
 def _vectors(column: Array) -> Array:
     return np.stack([vector_of(item) for item in column[:, 0]])
+
+
+def _weights(inputs: Arrays) -> Array:
+    return np.full((_rows(inputs), 1), WEIGHTS, np.object_)
 
 
 def _counted(column: Array) -> Arrays:

@@ -60,6 +60,17 @@ async def test_every_answer_has_the_security_headers(client: httpx.AsyncClient, 
     assert headers["Content-Security-Policy"] == STRICT
 
 
+@pytest.mark.parametrize("path", ["/images", "/model/info", "/nothing", "/v1/nothing", "/docs"])
+async def test_no_answer_is_kept_by_a_cache(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.get(path)).headers["Cache-Control"] == "no-store"
+
+
+async def test_a_pictures_bytes_are_kept_by_its_owners_browser_only(client: httpx.AsyncClient) -> None:
+    image_id = (await client.post("/generate", json={"prompt": "a red circle", "analyze": False})).json()["image_id"]
+    answer = await client.get(f"/images/{image_id}/file")
+    assert answer.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+
+
 async def test_the_docs_page_allows_its_own_style_and_no_script(client: httpx.AsyncClient) -> None:
     answer = await client.get("/docs")
     policy = answer.headers["Content-Security-Policy"]

@@ -125,11 +125,47 @@ async def test_a_refused_start_picture_has_the_requests_name(client: httpx.Async
     assert answer.json()["detail"] == "image: the picture is damaged"
 
 
-async def test_a_stream_that_fails_later_ends_in_a_problem(client: httpx.AsyncClient, fake: FakeTriton) -> None:
-    fake.scripts["segment"] = refuses(grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
-    answer = await client.post("/generate", json={"prompt": "a"}, headers=STREAMED)
-    name, problem = events_of(answer)[-1]
-    assert (name, problem["status"], problem["code"]) == ("failed", 503, "overloaded")
+async def test_a_stream_that_fails_later_ends_in_a_problem(serve: Serve, fake: FakeTriton) -> None:
+    fake.stalls = True
+    async with serve(generate_deadline_s=0.5) as client:
+        answer = await client.post("/generate", json={"prompt": "a"}, headers=STREAMED)
+    (first, _), (last, problem) = events_of(answer)
+    assert (first, last, problem["status"], problem["code"]) == ("progress", "failed", 503, "deadline_exceeded")
+
+
+@pytest.mark.parametrize("model", ["segment", "clip_image_bytes", "clip_text_string"])
+async def test_a_failed_analysis_loses_no_picture(client: httpx.AsyncClient, fake: FakeTriton, model: str) -> None:
+    fake.scripts[model] = refuses(grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
+    answer = await client.post("/generate", json={"prompt": "a"})
+    body = answer.json()
+    assert (answer.status_code, base64.b64decode(body["generated_image"])) == (200, painted(SEED, 64, 64))
+    assert body["clip_analysis"] == {"concepts": [], "confidence_scores": {}}
+    assert (body["clip_scores"], body["basic_segmentation"]) == ([], {"masks": [], "polygons": []})
+    assert body["warnings"][0] == "words were cut"
+    assert body["warnings"][1].startswith("the picture could not be analyzed")
+    assert (await client.get(f"/images/{body['image_id']}")).status_code == 200
+
+
+async def test_storing_and_analyzing_go_on_together(client: httpx.AsyncClient, fake: FakeTriton) -> None:
+    """The analysis waits until the picture is in the gallery, which it could not if one came after the other."""
+    image_ids: list[str] = []
+
+    async def wait_for_the_picture(_context: Any) -> None:
+        while not image_ids:
+            image_ids.extend(image["id"] for image in (await client.get("/images")).json()["images"])
+
+    await client.post("/generate", json={"prompt": "first", "analyze": False})
+    first = (await client.get("/images")).json()["images"][0]["id"]
+    await client.delete(f"/images/{first}")
+    fake.scripts["segment"] = wait_for_the_picture
+    answer = await asyncio.wait_for(client.post("/generate", json={"prompt": "a"}), timeout=30)
+    assert image_ids == [answer.json()["image_id"]]
+
+
+async def test_the_time_in_triton_is_told(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/generate", json={"prompt": "a"})
+    told = dict(re.findall(r"(\w+);dur=([0-9.]+)", answer.headers["Server-Timing"]))
+    assert 0 < float(told["triton"]) < float(told["total"])
 
 
 async def test_painting_that_takes_too_long_is_stopped(serve: Serve, fake: FakeTriton) -> None:
@@ -242,3 +278,19 @@ async def test_a_client_that_leaves_ends_the_painting(fake: FakeTriton, tmp_path
             await app(scope, receive, send)  # type: ignore[arg-type]
         await asyncio.wait_for(fake.stream_ended.wait(), timeout=5)
     assert [line["level"] for line in lines if line["event"] == "unhandled error"] == []
+
+
+@pytest.mark.parametrize(("wishes", "relation"), [({}, "made_from"), ({"mask_image": SENT}, "edited_from")])
+async def test_a_picture_of_yours_may_be_the_start(
+    client: httpx.AsyncClient, fake: FakeTriton, wishes: dict[str, str], relation: str
+) -> None:
+    parent = (await client.post("/generate", json={"prompt": "a", "seed": 7})).json()["image_id"]
+    child = (await client.post("/generate", json={"prompt": "b", "image_id": parent, **wishes})).json()["image_id"]
+    assert asked(fake)["init_image"].item() == painted(7, 64, 64)
+    details = (await client.get(f"/images/{child}")).json()
+    assert (details["parent_id"], details["relation"]) == (parent, relation)
+
+
+async def test_a_start_is_sent_or_named_and_not_both(client: httpx.AsyncClient) -> None:
+    wishes = {"prompt": "a", "image": SENT, "image_id": "5e0d8f3c-9a12-4f8a-b126-7a2b9e149c3d"}
+    assert await refusal(await client.post("/generate", json=wishes)) == (422, "invalid_input", ["image_id"])

@@ -1,65 +1,29 @@
 """Generated requests against a real server: whatever comes in, no 5xx, and every answer is as the OpenAPI says."""
 
-import asyncio
 import json
-import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import schemathesis
-import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from orchestrator.app import create_app
-from orchestrator.edge.connection import ConnectionRules, bounded_connections
 from orchestrator.settings import Settings
-from tests.service.fake_triton import running_fake_triton
+from tests.service.live import LiveServer
 
 SEEDED = settings(
     max_examples=40, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
 
 
-class _Server(threading.Thread):
-    """uvicorn and the fake Triton on an event loop of their own, since schemathesis is not async."""
-
-    def __init__(self, state_folder: Path) -> None:
-        super().__init__(name="server")
-        self._state_folder = state_folder
-        self.address = ""
-        self.started = threading.Event()
-
-    def run(self) -> None:
-        asyncio.run(self._serve())
-
-    async def _serve(self) -> None:
-        async with running_fake_triton() as fake:
-            app = create_app(Settings(triton_address=fake.address, state_folder=self._state_folder))
-            http = bounded_connections(ConnectionRules(limit=100, head_deadline_s=60))
-            config = uvicorn.Config(app, port=0, http=http, ws="none", log_config=None, access_log=False)
-            self._uvicorn = uvicorn.Server(config)
-            serving = asyncio.create_task(self._uvicorn.serve())
-            while not self._uvicorn.started:
-                await asyncio.sleep(0)
-            host, port = self._uvicorn.servers[0].sockets[0].getsockname()
-            self.address = f"http://{host}:{port}"
-            self.started.set()
-            await serving
-
-    def stop(self) -> None:
-        self._uvicorn.should_exit = True
-        self.join()
-
-
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = _Server(tmp_path_factory.mktemp("state"))
+    server = LiveServer(tmp_path_factory.mktemp("state"))
     server.start()
     assert server.started.wait(timeout=20)
     yield server.address

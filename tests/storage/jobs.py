@@ -7,7 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from modelcore.errors import InvalidInput, Unavailable
-from orchestrator.jobs.model import Handler, IsCancelled, JobRules, Outcome, Progress, ReportProgress, Submission, Task
+from orchestrator.jobs.model import (
+    Handler,
+    IsCancelled,
+    IsReady,
+    JobRules,
+    Outcome,
+    Progress,
+    ReportProgress,
+    Submission,
+    Task,
+    always_ready,
+)
 from orchestrator.lasting import Lasting, Places, running_lasting
 from orchestrator.storage.objects import sha256_of
 from tests.storage.pictures import picture
@@ -99,7 +110,8 @@ async def running(
     slots: int = 4,
     rules: JobRules = QUICK,
     redis_url: str | None = None,
+    is_ready: IsReady = always_ready,
 ) -> AsyncIterator[Lasting]:
     places = Places(database_url, folder / "objects", redis_url=redis_url)
-    async with running_lasting(places, handlers, slots, rules) as lasting:
+    async with running_lasting(places, handlers, slots, rules, is_ready=is_ready) as lasting:
         yield lasting

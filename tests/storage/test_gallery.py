@@ -2,12 +2,11 @@
 
 import io
 
-import numpy as np
 import pytest
 from PIL import Image as Pillow
 
 from modelcore.errors import InvalidInput, NotFound
-from orchestrator.gallery.pictures import Embedding, Image, NewPicture, Parent
+from orchestrator.gallery.pictures import Image, NewPicture, Parent
 from orchestrator.gallery.search import ImageFilter
 from orchestrator.gallery.service import Gallery
 from orchestrator.storage.database import Database
@@ -67,7 +66,7 @@ async def test_the_bytes_come_back_unchanged(gallery: Gallery) -> None:
 
 async def test_a_thumbnail_is_small_and_shows_the_same(gallery: Gallery) -> None:
     image = (await add(gallery, picture("red", 1024, 512)))[0]
-    with Pillow.open(io.BytesIO(await gallery.read_thumbnail(image))) as thumbnail:
+    with Pillow.open(io.BytesIO(await gallery.read_bytes(image.thumbnail_sha256))) as thumbnail:
         assert (thumbnail.format, thumbnail.size) == ("WEBP", (256, 128))
         red, green, blue = thumbnail.convert("RGB").getpixel((128, 64))  # type: ignore[misc]
     assert (red > 240, green < 16, blue < 16) == (True, True, True)
@@ -90,7 +89,7 @@ async def test_a_caller_without_pictures_has_no_last_one(gallery: Gallery) -> No
 
 
 async def test_anothers_picture_is_as_if_it_did_not_exist(gallery: Gallery) -> None:
-    image = (await add(gallery, picture("red", embedding=Embedding(np.ones(4, np.float32), "clip")), owner=OTHER))[0]
+    image = (await add(gallery, picture("red"), owner=OTHER))[0]
     messages = set()
     for name in (image.id, NOWHERE):
         for refused in (
@@ -98,7 +97,6 @@ async def test_anothers_picture_is_as_if_it_did_not_exist(gallery: Gallery) -> N
             gallery.delete(ME, name),
             gallery.give_feedback(ME, name, 1),
             gallery.lineage(ME, name),
-            gallery.similar_to(ME, name),
         ):
             with pytest.raises(NotFound) as error:
                 await refused

@@ -12,11 +12,12 @@ from orchestrator.storage.database import Database
 ME = "key:me"
 KEY = IdempotencyKey("a key of mine", "0" * 64)
 DAY_S = 24 * 3600.0
+HOLD_S = 300.0
 
 
 @pytest.fixture
 def idempotency(database: Database) -> Idempotency:
-    return Idempotency(database, kept_s=DAY_S)
+    return Idempotency(database, kept_s=DAY_S, hold_s=HOLD_S)
 
 
 async def begun(idempotency: Idempotency) -> Begun:
@@ -54,7 +55,7 @@ async def test_another_request_under_the_key_is_refused_also_while_it_is_in_prog
 
 async def test_a_request_that_died_gives_its_key_up_after_the_hold(database: Database) -> None:
     died = await begun(Idempotency(database, DAY_S, hold_s=-1.0))
-    patient = Idempotency(database, DAY_S)
+    patient = Idempotency(database, DAY_S, HOLD_S)
     alive = await begun(patient)
     await patient.finish(ME, KEY, died, 200, b"from the dead")
     with pytest.raises(Conflict):

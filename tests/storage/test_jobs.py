@@ -89,6 +89,25 @@ async def test_the_third_attempt_is_the_last(lasting: Lasting) -> None:
     assert job.error_detail == "the model is being loaded"
 
 
+async def test_while_who_does_the_work_is_away_no_job_is_begun(database_url: str, tmp_path: Path) -> None:
+    asked, is_back = asyncio.Event(), asyncio.Event()
+
+    async def is_ready() -> bool:
+        asked.set()
+        return is_back.is_set()
+
+    async with running(database_url, tmp_path, is_ready=is_ready) as lasting:
+        job = await submitted(lasting, drawing())
+        for _ in range(2):  # it goes on asking
+            async with asyncio.timeout(TIMEOUT_S):
+                await asked.wait()
+            asked.clear()
+        assert (await lasting.jobs.get(ME, job.id)).state == "queued"
+        is_back.set()
+        job = await ended(lasting, job)
+    assert (job.state, job.attempt) == ("completed", 1)
+
+
 async def test_our_own_mistakes_are_not_told_to_clients(lasting: Lasting) -> None:
     job = await done(lasting, Submission(ME, "crash", {}))
     assert (job.state, job.attempt, job.error_code) == ("failed", 3, "internal_fault")

@@ -62,12 +62,12 @@ async def test_what_is_no_key_cannot_be_revoked(keys: Keys) -> None:
         await keys.revoke("tt_nothing")
 
 
-async def test_whether_any_key_is_valid(keys: Keys) -> None:
-    assert not await keys.any_is_valid()
-    new = await keys.create("Ada")
-    assert await keys.any_is_valid()
+async def test_how_many_keys_are_valid(keys: Keys) -> None:
+    assert await keys.count_valid() == 0
+    new, _ = await keys.create("Ada"), await keys.create("Grace")
+    assert await keys.count_valid() == 2
     await keys.revoke(new.key.id)
-    assert not await keys.any_is_valid()
+    assert await keys.count_valid() == 1
 
 
 async def test_a_use_is_noted(keys: Keys) -> None:

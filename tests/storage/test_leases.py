@@ -1,19 +1,22 @@
 """Which job is taken next, by whom it may be written, and when it will be done. The SQL alone, without workers."""
 
 import asyncio
+import dataclasses
+import random
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from orchestrator.jobs import leases
+from orchestrator.jobs.acceptance import accept
 from orchestrator.jobs.model import Claim, Job, Priority
 from orchestrator.lasting import Lasting
 from orchestrator.storage.dialects import now_ms
 from orchestrator.storage.tables import JobRow
-from tests.storage.jobs import ME, OTHER, drawing, running
+from tests.storage.jobs import ME, OTHER, QUICK, drawing, running
 
 LEASE_S = 30.0
 
@@ -125,12 +128,48 @@ async def test_a_job_that_loses_every_worker_fails_with_a_reason(lasting: Lastin
     assert (lost.state, lost.attempt, lost.error_code) == ("failed", 3, "lost_worker")
 
 
+async def test_of_a_completion_and_a_cancellation_at_once_one_happens(lasting: Lasting) -> None:
+    """500 times: what each was told of its own success is what the row says ever after."""
+    chance = random.Random(1)
+    claims = await claimed_at_once(lasting, 500)
+
+    async def complete(claim: Claim) -> bool:
+        async with lasting.database.writing() as connection:
+            return await leases.complete(connection, claim, {})
+
+    async def cancel(claim: Claim) -> bool:
+        async with lasting.database.writing() as connection:
+            return await leases.cancel(connection, ME, claim.job.id)
+
+    async def race(claim: Claim) -> tuple[bool, bool]:
+        first, second = (complete, cancel) if chance.random() < 0.5 else (cancel, complete)
+        told = dict(zip((first, second), await asyncio.gather(first(claim), second(claim)), strict=True))
+        return told[complete], told[cancel]
+
+    told = await asyncio.gather(*map(race, claims))
+    async with lasting.database.reading() as connection:
+        states = {row.id: row.state for row in await connection.execute(select(JobRow.id, JobRow.state))}
+    state_told = {(True, False): "completed", (False, True): "cancelled"}
+    assert [state_told[each] for each in told] == [states[claim.job.id] for claim in claims]
+    assert set(states.values()) == {"completed", "cancelled"}
+
+
+async def claimed_at_once(lasting: Lasting, count: int) -> list[Claim]:
+    """In one transaction, since hundreds of them would take their time."""
+    rules = dataclasses.replace(QUICK, owner_queue_limit=count)
+    taken = {"state": "running", "lease_token": JobRow.id, "lease_until_ms": now_ms() + 60_000}
+    async with lasting.database.writing() as connection:
+        jobs = [(await accept(connection, rules, drawing(), {})).job for _ in range(count)]
+        await connection.execute(update(JobRow).values(taken))
+    return [Claim(job, job.id) for job in jobs]
+
+
 async def test_a_running_jobs_time_left_is_told_by_its_own_steps(lasting: Lasting) -> None:
     job = await submit(lasting, steps=10)
     async with lasting.database.writing() as connection:
         running = {"state": "running", "lease_token": job.id, "step": 4, "lease_until_ms": now_ms() + 60_000}
         await connection.execute(update(JobRow).values(**running, started_at_ms=now_ms() - 8_000))
-    eta_s = await lasting.jobs.eta_s(await lasting.jobs.get(ME, job.id))
+    eta_s = (await lasting.jobs.outlook(await lasting.jobs.get(ME, job.id))).eta_s
     assert eta_s == pytest.approx(12.0, abs=3.0)
 
 
@@ -152,8 +191,8 @@ async def test_a_queued_jobs_time_left_is_the_work_ahead_at_the_measured_pace(la
         await connection.execute(update(JobRow).where(JobRow.id == ahead.id).values(half_done))
     await submit(lasting, ME, cost=300, priority=Priority.BATCH)
     mine = await submit(lasting, ME, cost=50)
-    assert await lasting.jobs.eta_s(mine) == pytest.approx((100 + 50) * 0.02)
+    assert (await lasting.jobs.outlook(mine)).eta_s == pytest.approx((100 + 50) * 0.02)
 
 
 async def test_nothing_is_foretold_before_anything_was_measured(lasting: Lasting) -> None:
-    assert await lasting.jobs.eta_s(await submit(lasting, cost=100)) is None
+    assert (await lasting.jobs.outlook(await submit(lasting, cost=100))).eta_s is None

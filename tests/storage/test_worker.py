@@ -11,7 +11,7 @@ from modelcore.errors import SetupProblem
 from orchestrator.lasting import places_of
 from orchestrator.settings import Settings
 from orchestrator.worker import check, work
-from tests.storage.jobs import HANDLERS, ME, Gate, running, waiting
+from tests.storage.jobs import ME, Gate, running, waiting
 from tests.storage.servers import Redis
 
 
@@ -33,12 +33,7 @@ async def test_a_worker_that_is_told_to_end_gives_its_work_back(
 
 def test_a_worker_without_redis_would_have_nobody_to_work_for() -> None:
     with pytest.raises(SetupProblem, match="TRIPTYCH_REDIS_URL"):
-        check(Settings(), HANDLERS)
-
-
-def test_a_worker_that_can_do_nothing_says_so() -> None:
-    with pytest.raises(SetupProblem, match="no kind of job"):
-        check(Settings(redis_url="redis://127.0.0.1:1/0"), {})
+        check(Settings())
 
 
 def test_without_urls_everything_is_in_the_state_folder(tmp_path: Path) -> None:

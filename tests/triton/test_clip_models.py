@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 from tritonclient.utils import InferenceServerException
 
+from modelcore.manifest import read_manifest, weights_name
 from tests.triptych_process import Addresses
 
 PROJECT = Path(__file__).parents[2]
@@ -37,11 +39,11 @@ def png(width: int, height: int, seed: int) -> bytes:
     return buffer.getvalue()
 
 
-def infer(client: object, model: str, name: str, values: list[bytes]) -> NDArray[np.float32]:
+def infer(client: object, model: str, name: str, values: list[bytes], output: str = "embedding") -> NDArray[Any]:
     module = tritonclient.http if isinstance(client, tritonclient.http.InferenceServerClient) else tritonclient.grpc
     tensor = module.InferInput(name, [len(values), 1], "BYTES")
     tensor.set_data_from_numpy(np.array(values, dtype=object).reshape(-1, 1))
-    return np.asarray(client.infer(model, [tensor]).as_numpy("embedding"))  # type: ignore[attr-defined]
+    return np.asarray(client.infer(model, [tensor]).as_numpy(output))  # type: ignore[attr-defined]
 
 
 def cosines(left: NDArray[np.float32], right: torch.Tensor) -> NDArray[np.float32]:
@@ -71,6 +73,18 @@ def test_a_text_gets_the_embedding_of_transformers(client: object, reference: CL
         wanted = reference.get_text_features(tokens["input_ids"]).pooler_output
     got = infer(client, "clip_text_string", "text", [text.encode() for text in TEXTS])
     assert cosines(got, wanted).min() > 0.9999
+
+
+def test_texts_and_pictures_tell_the_same_name_of_weights(client: object) -> None:
+    """Also from Triton's response cache, which the second call of each meets."""
+    asked = [("clip_text_string", "text", b"a red owl"), ("clip_image_bytes", "image", png(9, 9, seed=5))] * 2
+    names = [
+        name for model, tensor, item in asked for name in infer(client, model, tensor, [item] * 2, "weights")[:, 0]
+    ]
+    manifest = read_manifest(PROJECT / "model_repository" / "clip_tokenize" / "1")
+    assert manifest is not None
+    assert {bytes(name).decode() for name in names} == {weights_name(manifest)}
+    assert len(names) == 8
 
 
 @pytest.mark.parametrize("data", [b"", b"not a picture", png(8, 8, seed=4)[:80]])

@@ -84,6 +84,13 @@ def test_jpeg_and_webp_keep_the_text_as_exif_user_comment(output_format: str) ->
     assert comment == b"UNICODE\0" + "ein Bär, 熊".encode("utf-16-be")
 
 
+@pytest.mark.parametrize("output_format", ["jpeg", "webp"])
+def test_less_quality_is_a_smaller_file(output_format: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    sizes = [len(encode_picture(noise, output_format, "", quality)) for quality in (0, 50, 100)]
+    assert sizes == sorted(set(sizes))
+
+
 @pytest.mark.parametrize("output_format", ENCODERS)
 def test_the_same_picture_gives_the_same_bytes(output_format: str) -> None:
     assert encode_picture(PIXELS, output_format, "x") == encode_picture(PIXELS, output_format, "x")

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from modelcore.errors import InvalidInput, TooLarge, TriptychError, UnsupportedFormat
-from modelcore.images import PictureLimits, check_header, decode, encode_png
+from modelcore.images import PictureLimits, check_header, decode, decode_opacity, encode_png
 
 LIMITS = PictureLimits()
 RAMP = np.arange(6 * 4 * 3, dtype=np.uint8).reshape(4, 6, 3) * 3
@@ -104,3 +104,32 @@ def test_cmyk_becomes_rgb() -> None:
 def test_metadata_is_dropped() -> None:
     picture = decode(encoded(Image.fromarray(RAMP), "JPEG", comment=b"secret"), LIMITS)
     assert picture.info == {}
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_opacity_is_the_alpha_channel(kind: str) -> None:
+    alpha = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10
+    picture = Image.fromarray(np.dstack([RAMP, alpha]))
+    lossless = {"lossless": True} if kind == "WEBP" else {}
+    assert np.array_equal(decode_opacity(encoded(picture, kind, **lossless), LIMITS), alpha)
+
+
+def test_a_palette_may_have_a_transparent_colour() -> None:
+    picture = Image.new("P", (2, 1))
+    picture.putpalette([255, 0, 0, 0, 255, 0])
+    picture.putpixel((1, 0), 1)
+    opacity = decode_opacity(encoded(picture, transparency=1), LIMITS)
+    assert np.asarray(opacity).tolist() == [[255, 0]]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_picture_without_transparency_is_opaque(kind: str) -> None:
+    assert decode_opacity(encoded(Image.fromarray(RAMP), kind), LIMITS).getextrema() == (255, 255)
+
+
+def test_opacity_is_upright_as_the_picture_is() -> None:
+    alpha = np.arange(24, dtype=np.uint8).reshape(4, 6)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = encoded(Image.fromarray(np.dstack([RAMP, alpha])), exif=exif)
+    assert np.array_equal(decode_opacity(turned, LIMITS), np.rot90(alpha, -1))

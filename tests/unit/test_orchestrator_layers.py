@@ -41,8 +41,8 @@ def test_only_the_client_knows_grpc() -> None:
     assert {path.stem for path in MODULES if "grpc" in packages(path)} == SPEAKS_GRPC
 
 
-def test_only_the_process_imports_the_app() -> None:
-    assert [path.stem for path in MODULES if "orchestrator.app" in imports(path)] == ["__main__"]
+def test_only_the_process_and_the_pages_about_it_import_the_app() -> None:
+    assert {path.stem for path in MODULES if "orchestrator.app" in imports(path)} == {"__main__", "documents"}
 
 
 def test_only_the_settings_could_read_the_environment() -> None:

@@ -32,7 +32,7 @@ def test_what_is_left_out_is_the_family_s_default() -> None:
     assert (request.init_image, request.mask_image, request.strength) == (None, None, 0.8)
     assert (request.variation_seed, request.variation_strength) == (None, 0.0)
     assert (request.guidance_rescale, request.guidance_end, request.clip_skip) == (0.0, 1.0, 0)
-    assert (request.preview_every, request.output_format) == (0, "png")
+    assert (request.preview_every, request.output_format, request.output_quality) == (0, "png", None)
 
 
 def test_what_is_asked_for_is_taken() -> None:
@@ -54,13 +54,14 @@ def test_what_is_asked_for_is_taken() -> None:
         clip_skip=1,
         preview_every=2,
         output_format="webp",
+        output_quality=0,
     )
     assert (request.prompt, request.negative_prompt) == ("ein (rotes:1.2) Ürümqi\n🙂", "blur")
     assert (request.steps, request.guidance_scale, request.seed) == (7, 30.0, 2**63 - 1)
     assert (request.width, request.height, request.scheduler, request.num_images) == (256, 64, "euler_a", 4)
     assert (request.strength, request.variation_seed, request.variation_strength) == (1.0, 5, 0.25)
     assert (request.guidance_rescale, request.guidance_end, request.clip_skip) == (0.5, 0.5, 1)
-    assert (request.preview_every, request.output_format) == (2, "webp")
+    assert (request.preview_every, request.output_format, request.output_quality) == (2, "webp", 0)
 
 
 @pytest.mark.parametrize(
@@ -232,6 +233,11 @@ def test_no_text_is_a_fault(text: str) -> None:
     data = text.encode("utf-8", errors="surrogatepass")
     with suppress(InvalidInput):
         assert parse(prompt=data).prompt == text
+
+
+@pytest.mark.parametrize(("output_format", "quality"), [("png", 80), ("jpeg", 101), ("webp", -1)])
+def test_a_quality_that_no_such_file_has_is_refused(output_format: str, quality: int) -> None:
+    assert refused(output_format=output_format, output_quality=quality).field == "output_quality"
 
 
 def test_every_output_format_has_its_encoder() -> None:

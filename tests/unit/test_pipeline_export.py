@@ -8,11 +8,12 @@ from tokenizers import Tokenizer
 
 from export.components import components
 from export.diffusion.pipeline import write_pipeline
-from export.plan import Plan, Wish, digest, plan_family, source_files
+from export.plan import Plan, Wish, plan_family, source_files
 from export.shims import add_shim, shim_source
 from modelcore.diffusion.networks import LatentFacts
 from modelcore.errors import SetupProblem
 from modelcore.family import Family, read_family
+from modelcore.manifest import weights_name
 from modelcore.pipeline_folder import FACTS_FILE, read_pipeline_folder
 from modelcore.repository import EXPORTED_HEADER
 from tests.small_pipeline import write_small_family
@@ -65,10 +66,10 @@ def test_facts_of_another_version_are_told_so(version: Path) -> None:
 
 def test_the_digest_changes_with_the_weights_of_any_network(source: Path, tmp_path: Path) -> None:
     pipeline = next(item for item in components(read_family(source)) if item.model.name == "tiny")
-    before = digest({"source_files": source_files(pipeline, source)})
+    before = weights_name({"source_files": source_files(pipeline, source)})
     changed = write_small_family(tmp_path / "tiny", seed=1)
-    assert digest({"source_files": source_files(pipeline, changed)}) != before
-    assert digest({"source_files": source_files(pipeline, source)}) == before
+    assert weights_name({"source_files": source_files(pipeline, changed)}) != before
+    assert weights_name({"source_files": source_files(pipeline, source)}) == before
 
 
 def test_a_pipeline_is_stale_when_its_familys_limits_change(source: Path, tmp_path: Path) -> None:

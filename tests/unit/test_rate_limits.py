@@ -3,7 +3,7 @@
 import pytest
 
 from modelcore.errors import QuotaExceeded
-from orchestrator.keys.limits import RateLimiter, cost_of
+from orchestrator.keys.limits import Rate, RateLimiter, cost_of
 
 
 class Clock:
@@ -67,3 +67,10 @@ def test_without_a_limit_everything_is_admitted(limiter: RateLimiter) -> None:
 
 def test_cost_is_pixels_times_steps_times_pictures() -> None:
     assert cost_of(512, 256, steps=20, pictures=3) == 7_864_320
+
+
+def test_what_is_left_and_when_all_of_it_is_back(limiter: RateLimiter, clock: Clock) -> None:
+    assert limiter.admit("key:me", 6) == Rate(limit=6, remaining=5, reset_s=10)
+    assert limiter.admit("key:me", 6) == Rate(limit=6, remaining=4, reset_s=20)
+    clock.now_s += 5
+    assert limiter.admit("key:me", 6) == Rate(limit=6, remaining=3, reset_s=25)

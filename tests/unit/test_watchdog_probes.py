@@ -27,7 +27,8 @@ class Recorder:
         self.inputs.append((model, inputs))
         if model == self.failing:
             raise Overloaded("full")
-        return {"input_ids": IDS, "token_count": IDS, "truncated": IDS, "embedding": IDS, "logit_scale": IDS}
+        names = ("input_ids", "token_count", "truncated", "embedding", "logit_scale", "weights")
+        return dict.fromkeys(names, IDS)
 
 
 async def test_the_output_of_a_step_is_the_input_of_the_next() -> None:

@@ -1,4 +1,4 @@
-"""`triptych keys`: who may use this Triptych over a network."""
+"""`triptych keys`: who may use this Triptych over a network. docs/access.md has the whole of it."""
 
 import argparse
 import asyncio
@@ -54,15 +54,20 @@ async def with_keys(
     arguments: argparse.Namespace, action: "Callable[[Keys, argparse.Namespace], Awaitable[None]]"
 ) -> None:
     # Only now: the database takes a second to import, which `triptych --help` need not pay.
+    from orchestrator.keys.door import describe_door
     from orchestrator.keys.service import Keys
     from orchestrator.lasting import places_of
     from orchestrator.storage.database import Database
     from orchestrator.storage.schema import migrate
 
-    database = Database(places_of(read_settings(arguments.state)).database_url)
+    settings = read_settings(arguments.state)
+    database = Database(places_of(settings).database_url)
     try:
         await migrate(database)
-        await action(Keys(database), arguments)
+        keys = Keys(database)
+        await action(keys, arguments)
+        # Beside the answer, not in it: a script takes standard output.
+        sys.stderr.write(f"{describe_door(settings, await keys.count_valid())}\n")
     finally:
         await database.close()
 

@@ -1,6 +1,7 @@
 """`triptych up`: Triton and the REST service, watched, until Ctrl-C."""
 
 import argparse
+import asyncio
 import logging
 import signal
 import sys
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
     settings = read_settings(arguments)
+    check_access(settings, Instance(arguments.state))
     read_family(FAMILIES / settings.family)  # a misspelt name must not serve another family's networks under it
     instance = Instance(arguments.state)
     with instance.claim():
@@ -79,6 +81,15 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
         first = error.errors()[0]
         name = f"{PREFIX}{'_'.join(map(str, first['loc'])).upper()}: " if first["loc"] else ""
         raise SetupProblem(f"{name}{first['msg'].removeprefix('Value error, ')}") from error
+
+
+def check_access(settings: Settings, instance: Instance) -> None:
+    """Here, before Triton takes its time to load; the REST service looks again."""
+    if settings.is_private:
+        return
+    from orchestrator.keys.door import check_door  # the database takes a second to import
+
+    asyncio.run(check_door(settings.model_copy(update={"state_folder": _state_folder(settings, instance)})))
 
 
 def triton_options(arguments: argparse.Namespace) -> TritonOptions:

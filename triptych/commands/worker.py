@@ -5,6 +5,7 @@ import asyncio
 from pathlib import Path
 
 from triptych.environment import read_settings
+from triptych.project import FAMILIES
 
 HELP = "do jobs in a process of its own, for an orchestrator that shares its database and Redis; Ctrl-C ends it"
 
@@ -21,10 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     # Only now: the database and the vector index take a second to import, which `triptych --help` need not pay.
     from orchestrator.logs import configure_logging
-    from orchestrator.worker import check, job_handlers, work
+    from orchestrator.worker import check, serve
 
-    settings = read_settings(arguments.state)
-    check(settings, job_handlers())
+    settings = read_settings(arguments.state).model_copy(update={"families_folder": FAMILIES})
+    check(settings)
     configure_logging(settings)
-    asyncio.run(work(settings, job_handlers()))
+    asyncio.run(serve(settings))
     return 0

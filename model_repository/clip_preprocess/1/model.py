@@ -13,7 +13,9 @@ from modelcore.vision.clip import ClipPreprocessing, preprocess
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         self._names = stub.input_names(args)
-        self._spec = ClipPreprocessing.load(stub.version_folder(args))
+        folder = stub.version_folder(args)
+        self._spec = ClipPreprocessing.load(folder)
+        self._weights = stub.weights_of(folder)
         self._limits = PictureLimits()
 
     def execute(self, requests: list[Any]) -> list[Any]:
@@ -22,4 +24,5 @@ class TritonPythonModel:
     def _preprocess(self, arrays: stub.Arrays) -> stub.Arrays:
         # One at a time: a decoded picture may be 50 MB, what is left of it a few kB.
         pictures = (decode(bytes(data), self._limits) for data in arrays["image"].reshape(-1))
-        return {"pixel_values": np.stack([preprocess(picture, self._spec) for picture in pictures])}
+        pixels = np.stack([preprocess(picture, self._spec) for picture in pictures])
+        return {"pixel_values": pixels, "weights": stub.column(self._weights, len(pixels))}

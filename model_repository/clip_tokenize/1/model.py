@@ -13,7 +13,9 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         self._names = stub.input_names(args)
         self._limits = TextLimits()
-        self._tokenizer = ClipTokenizer.load(stub.version_folder(args))
+        folder = stub.version_folder(args)
+        self._tokenizer = ClipTokenizer.load(folder)
+        self._weights = stub.weights_of(folder)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         return stub.answer_each(pb_utils, requests, self._names, self._tokenize)
@@ -22,4 +24,4 @@ class TritonPythonModel:
         texts = stub.texts(arrays["text"], "text")
         for text in texts:
             check_text(text, self._limits, "text")
-        return vars(self._tokenizer.encode(texts))
+        return {**vars(self._tokenizer.encode(texts)), "weights": stub.column(self._weights, len(texts))}

@@ -1,0 +1,86 @@
+"""Pictures made, edited and varied for OpenAI's clients, on top of Generate. Knows no HTTP."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from modelcore.errors import NotFound
+from modelcore.family import Diffusion
+from orchestrator.gallery.pictures import Image
+from orchestrator.gallery.service import Gallery
+from orchestrator.generate.order import Order
+from orchestrator.generate.painter import Step
+from orchestrator.generate.service import Generate, Generated
+from orchestrator.openai_images.edits import read_edit
+from orchestrator.openai_images.schemas import EditRequest, PaintRequest, VariationRequest
+from orchestrator.openai_images.usage import PromptTokens, Usage, usage_of
+from orchestrator.openai_images.wishes import named_as_asked
+from orchestrator.variations.service import Variations
+
+
+@dataclass(frozen=True)
+class Made:
+    images: Sequence[Image]
+    pictures: Sequence[bytes]  # the encoded files, in the same order
+    prompt: str
+    warnings: Sequence[str]
+    usage: Usage | None
+
+
+class OpenAIImages:
+    def __init__(
+        self,
+        generate: Generate,
+        variations: Variations,
+        gallery: Gallery,
+        tokens: PromptTokens,
+        diffusion: Diffusion | None,
+    ) -> None:
+        self._generate = generate
+        self._variations = variations
+        self._gallery = gallery
+        self._tokens = tokens
+        self._diffusion = diffusion
+
+    async def generation(self, wishes: PaintRequest) -> Order:
+        return _order(wishes.painting(self._checked(wishes)))
+
+    async def edit(self, wishes: EditRequest, image: bytes, mask: bytes | None) -> Order:
+        painting = wishes.painting(self._checked(wishes))
+        edit = await asyncio.to_thread(read_edit, image, mask, wishes.wanted_size)
+        painting["init_image"] = edit.init_image
+        if edit.mask_image is not None:
+            painting |= {"mask_image": edit.mask_image, "keep_unmasked": True}
+        return _order(painting)
+
+    async def variation(self, wishes: VariationRequest, image: bytes) -> Order:
+        self._generate.check_model(wishes.model)
+        shaped = (await asyncio.to_thread(read_edit, image, None, wishes.wanted_size)).init_image
+        told = wishes.wishes() | wishes.model_dump(include={"prompt", "strength"}, exclude_none=True)
+        return replace(await self._variations.of_sent(shaped, told), analyze=False)
+
+    async def events(self, owner: str, order: Order) -> AsyncGenerator[Step | Made, None]:
+        """Every step, then what came of it. Closing it early stops the painting within a step."""
+        text_tokens = await self._tokens.count(order.prompt)
+        with named_as_asked():
+            async with aclosing(self._generate.events(owner, order)) as events:
+                async for event in events:
+                    yield event if isinstance(event, Step) else await self._made(order, event, text_tokens)
+
+    async def _made(self, order: Order, generated: Generated, text_tokens: int | None) -> Made:
+        pictures = [generated.first, *[await self._gallery.read(image) for image in generated.images[1:]]]
+        usage = usage_of(text_tokens, generated.images, is_from_picture="init_image" in order.wishes)
+        return Made(generated.images, pictures, order.prompt, generated.warnings, usage)
+
+    def _checked(self, wishes: PaintRequest) -> Diffusion:
+        self._generate.check_model(wishes.model)
+        wishes.check_stream()
+        if self._diffusion is None:
+            raise NotFound("the family that is served makes no pictures", field="model")
+        return self._diffusion
+
+
+def _order(wishes: Mapping[str, Any]) -> Order:
+    return Order(wishes, analyze=False)

@@ -1,0 +1,1 @@
+"""Pictures like one that is there already."""

@@ -1,0 +1,1 @@
+"""What can be asked for as a job, and how its caller follows it."""
