@@ -18,6 +18,7 @@ from tritonclient.utils import InferenceServerException
 
 from embedded.server import TritonServer
 from modelcore.diffusion.scheduler_names import SCHEDULERS
+from modelcore.images import encode_png
 from tests.served_family import Stream, ask_once, copy_demo_family, inputs, metric
 from tests.triton.conftest import client_of, eventually, free_options
 
@@ -25,6 +26,7 @@ PROJECT = Path(__file__).parents[2]
 READY_TIMEOUT_S = 120.0
 WISHES: dict[str, Any] = {"prompt": b"a red circle", "steps": 4, "seed": 7}
 MANY_STEPS = 100
+PICTURE = encode_png(Image.new("RGB", (64, 64), "red"))
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(300)]
 
@@ -123,7 +125,8 @@ def test_single_answers_do_not_wait_for_each_other(grpc_address: str, metrics_ad
         ("prompt", b"", "prompt must not be empty"),
         ("prompt", b"a" * 1_000_000, "prompt may have 8192 bytes: 1000000"),
         ("init_image", b"no picture", "init_image: the picture must be PNG, JPEG or WebP"),
-        ("mask_image", b"no picture", "mask_image"),
+        ("init_image", PICTURE[:-20], "init_image: the picture is damaged"),
+        ("mask_image", PICTURE, "mask_image"),
     ],
 )
 def test_bad_input_is_refused_by_field_and_limit(
@@ -139,6 +142,23 @@ def test_bad_input_is_refused_by_field_and_limit(
     for error in (stream.error, over_grpc.value, over_http.value):
         assert says in error.message()
         assert "Traceback" not in error.message()
+
+
+@pytest.mark.parametrize(
+    ("mask", "says"),
+    [
+        (encode_png(Image.new("RGB", (64, 32))), "mask_image must be as large as init_image, 64 x 64 pixels: 64 x 32"),
+        (b"no picture", "mask_image: the picture must be PNG, JPEG or WebP"),
+    ],
+)
+def test_a_mask_that_does_not_fit_is_refused(grpc_address: str, mask: bytes, says: str) -> None:
+    wishes = {**WISHES, "init_image": PICTURE, "mask_image": mask}
+    with pytest.raises(InferenceServerException) as over_grpc:
+        ask_once(grpc_address, "demo", wishes)
+    assert over_grpc.value.status() == "StatusCode.INVALID_ARGUMENT"
+    for error in (over_grpc.value, Stream(grpc_address, "demo", wishes).run().error):
+        assert error.message().startswith(says)
+        assert error.message().endswith(" mask_image]")
 
 
 def test_a_tensor_of_the_wrong_shape_is_refused(grpc_address: str) -> None:

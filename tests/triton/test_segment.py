@@ -27,7 +27,7 @@ from modelcore.sam2_models import SEGMENT
 from modelcore.segment_metrics import HITS, MISSES, NBYTES
 from modelcore.vision.masks import Region, from_json
 from modelcore.vision.rle import decode
-from tests.triton.conftest import READY_TIMEOUT_S, free_options
+from tests.triton.conftest import READY_TIMEOUT_S, eventually, free_options
 from training.bars import BARS
 from training.drawing import Masks
 from training.parts.sam2 import click
@@ -67,14 +67,18 @@ def segment(server: TritonServer) -> Iterator[Segment]:
 
 
 def ask(client: Any, module: Any, pixels: NDArray[np.uint8] | bytes, **arrays: NDArray[Any]) -> Arrays:
+    answer = client.infer("segment", tensors(module, pixels, **arrays))
+    return {tensor.name: answer.as_numpy(tensor.name) for tensor in SEGMENT.outputs}
+
+
+def tensors(module: Any, pixels: NDArray[np.uint8] | bytes, **arrays: NDArray[Any]) -> list[Any]:
     data = pixels if isinstance(pixels, bytes) else encode_png(Image.fromarray(pixels))
     inputs = []
     for name, array in {"image": np.array([data], dtype=np.object_), **arrays}.items():
         tensor = module.InferInput(name, list(array.shape), _TYPES[name])
         tensor.set_data_from_numpy(array)
         inputs.append(tensor)
-    answer = client.infer("segment", inputs)
-    return {tensor.name: answer.as_numpy(tensor.name) for tensor in SEGMENT.outputs}
+    return inputs
 
 
 def regions(answer: Arrays) -> list[Region]:
@@ -165,6 +169,26 @@ def test_clicks_do_not_wait_for_automatic_masks(server: TritonServer, segment: S
     assert automatic.is_alive()
     assert calls < 256
     automatic.join()
+
+
+def test_a_client_that_leaves_ends_the_work_on_automatic_masks(server: TritonServer) -> None:
+    """Of 256 calls of the network."""
+    decoder = 'nv_inference_count{model="sam2_decoder"}'
+    before, refused_before = metrics(server)[decoder], refused(server)
+    many = {"points_per_side": np.array([64], np.int32), "points_per_batch": np.array([16], np.int32)}
+    given = tensors(tritonclient.grpc, World("held_out", 63).sample(5).drawing.pixels, **many)
+    with tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{server.options.grpc_port}") as client:
+        call = client.async_infer("segment", given, callback=lambda result, error: None)
+        assert eventually(lambda: metrics(server)[decoder] > before)
+        call.cancel()
+        assert eventually(lambda: refused(server) > refused_before)
+    assert metrics(server)[decoder] - before < 128
+
+
+def refused(server: TritonServer) -> float:
+    """Requests to `segment`, so far."""
+    name = 'nv_inference_request_failure{model="segment"'
+    return sum(value for key, value in metrics(server).items() if key.startswith(name))
 
 
 def test_http_gives_the_same_answer(server: TritonServer, segment: Segment) -> None:
