@@ -33,7 +33,7 @@ _IMAGE: dict[str, Any] = {
     "relation": "variation_of",
     "feedback": 1,
     "note": "the best so far",
-    "parameters": {"steps": 20, "guidance_scale": 2.5, "scheduler": "ddim"},
+    "parameters": {"steps": 20, "guidance_scale": 2.0, "scheduler": "dpmpp_sde"},
 }
 _PARENT = {
     "id": _PARENT_ID,

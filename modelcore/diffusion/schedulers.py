@@ -59,14 +59,21 @@ _KINDS: Mapping[str, _Kind] = {
 }
 
 
+def make_scheduler(name: str, config: Mapping[str, Any], architecture: Architecture) -> Any:
+    """diffusers' own, as its pipelines take it from a family's scheduler_config.json."""
+    kind, wanted = _KINDS[name], _as_its_pipeline_takes_it(config, architecture)
+    # Without what the class does not know: diffusers would ignore it just so, but say so in every log.
+    known = inspect.signature(kind.make.__init__).parameters
+    return kind.make.from_config({key: value for key, value in wanted.items() if key in known}, **kind.settings)
+
+
 class Schedulers:
     """All schedulers of one family. May be used from several threads: what it keeps is only ever copied."""
 
     def __init__(self, config: Mapping[str, Any], architecture: Architecture) -> None:
         """`config` is the family's scheduler_config.json."""
         self._architecture = architecture
-        wanted = _as_its_pipeline_takes_it(config, architecture)
-        self._fresh = {name: _fresh(_KINDS[name], wanted) for name in scheduler_names(architecture)}
+        self._fresh = {name: make_scheduler(name, config, architecture) for name in scheduler_names(architecture)}
 
     def sampler(
         self, name: str, steps: int, noise: NoiseSource, *, strength: float = 1.0, latents: tuple[int, ...] = ()
@@ -151,12 +158,6 @@ def _as_its_pipeline_takes_it(config: Mapping[str, Any], architecture: Architect
         return dict(config)
     mended = {"steps_offset": 1} if architecture == "sd" else {}
     return {**config, "clip_sample": False, **mended}
-
-
-def _fresh(kind: _Kind, config: Mapping[str, Any]) -> Any:
-    """Without what the class does not know: diffusers would ignore it just so, but say so in every log."""
-    known = inspect.signature(kind.make.__init__).parameters
-    return kind.make.from_config({key: value for key, value in config.items() if key in known}, **kind.settings)
 
 
 def _set_steps(scheduler: Any, name: str, steps: int, latents: tuple[int, ...]) -> None:

@@ -191,7 +191,7 @@ def test_resumed_run_ends_with_the_average_of_an_uninterrupted_one(
 def test_export_is_a_pipeline_that_diffusers_loads(tmp_path: Path) -> None:
     task = task_of(tmp_path)
     task.export(tmp_path / "family")
-    for part in ("vae", "tokenizer"):
-        (tmp_path / "family" / part).symlink_to(SHIPPED / part)
+    for beside in ("vae", "tokenizer", "family.toml"):
+        (tmp_path / "family" / beside).symlink_to(SHIPPED / beside)
     pictures = paint(load(tmp_path / "family"), ["a red circle"], [1])
     assert pictures[0].shape == (128, 128, 3)

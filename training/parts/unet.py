@@ -27,8 +27,8 @@ from training.scene import COLOURS, SHAPES, Scene
 from training.variations import train_caption
 from training.world import World
 
-STEPS = 2300
-POOLS: dict[int, int] = {1: 20_000, 2: 10_000}  # scenes kept, by how many things they show
+STEPS = 8400
+POOLS: dict[int, int] = {1: 20_000, 2: 30_000}  # scenes kept, by how many things they show
 
 
 class Stage(NamedTuple):
@@ -39,25 +39,29 @@ class Stage(NamedTuple):
     middle: float  # timestep around which most are drawn
 
 
-# A square around one thing costs a quarter of a picture, and teaches the same shapes. Shape is decided at middle noise;
-# how many things there are and where, which is learnt last, at stronger noise.
+# A square around one thing costs a quarter of a picture, and teaches the same shapes. How many things there are and
+# where is decided at strong noise; a second thing that nobody asked for, and a rough outline, at middle noise.
 STAGES = (
     Stage(320, (1,), CELLS // 2, 128, 520.0),
     Stage(1120, (1, 1, 2, 2, 2), CELLS, 32, 520.0),
-    Stage(STEPS, (1, 1, 2, 2, 2), CELLS, 48, 620.0),
+    Stage(2300, (1, 1, 2, 2, 2), CELLS, 48, 620.0),
+    Stage(3200, (1, 2, 2), CELLS, 48, 650.0),
+    Stage(4500, (1, 2, 2), CELLS, 48, 400.0),
+    Stage(STEPS, (1, 2, 2), CELLS, 48, 500.0),
 )
 NO_CAPTION = 0.1  # the share of samples without one, for guidance
 DENSE_WEIGHT = 0.1
 THING_WEIGHT = 2.0  # added to the weight of 1 that every cell has
-AVERAGE_DECAY = 0.995
+AVERAGE_DECAY = 0.998
 TRAINED_TIMESTEPS = 1000
 TIMESTEP_SPREAD, EVEN_SHARE = 180.0, 0.3
+_MIDDLES = ", ".join(f"{stage.middle:.0f} until step {stage.until}" for stage in STAGES[1:])
 RECIPE = (
     f"{STAGES[0].until} batches of {STAGES[0].batch} squares of {CELLS // 2} x {CELLS // 2} latents around one thing, "
     f"then {STAGES[1].until - STAGES[0].until} of {STAGES[1].batch} and {STEPS - STAGES[1].until} of "
     f"{STAGES[2].batch} whole pictures of one or two; latents of {POOLS[1]} and {POOLS[2]} scenes, the words new each "
     f"time, none in {NO_CAPTION:.0%}; v-prediction, things and what is next to them weighted {1 + THING_WEIGHT:.0f} "
-    f"times, timesteps mostly around {STAGES[0].middle:.0f}, in the last stage {STAGES[2].middle:.0f}; text encoder "
+    f"times, timesteps mostly around {_MIDDLES}; text encoder "
     "begun as CLIP's and trained along, its pooled text added to the time embedding; a linear head that reads thing, "
     "colour and shape from each cell (dropped afterwards); AdamW 1e-3, Muon 2e-3, falling to 0 over the last 30 %; "
     f"weights averaged over about {1 / (1 - AVERAGE_DECAY):.0f} steps"

@@ -1,6 +1,7 @@
 """Measure the text-to-image pipeline of a family: does the checker see what the caption says?
 
-Pictures are made by diffusers' own StableDiffusionPipeline, in 20 guided steps, from held-out captions.
+Pictures are made by diffusers' own StableDiffusionPipeline from held-out captions, with the steps, the guidance and the
+scheduler that the family has for whoever asks for none.
 """
 
 import time
@@ -12,6 +13,8 @@ import torch
 from diffusers import StableDiffusionPipeline
 from numpy.typing import NDArray
 
+from modelcore.diffusion.schedulers import make_scheduler
+from modelcore.family import FAMILY_FILE, Defaults, read_diffusion
 from training.bars import CASES, EXAM_SEED
 from training.checker import Answer, Found, check
 from training.drawing import Pixels
@@ -21,8 +24,6 @@ from training.parts.clip_exam import PAIRS, Judge
 from training.scene import CANVAS_PX, relation
 from training.world import Split, World
 
-STEPS = 20
-GUIDANCE = 2.5  # on 30 tuning captions 1.5 and 4 did as well; on 40 of one thing 6 did worse
 _AT_ONCE = 10  # pictures
 _TIMED = 7  # pictures, the first of which only warms up
 
@@ -35,9 +36,9 @@ class Painted:
 
 
 def measure(folder: Path, split: Split = "held_out", seed: int = EXAM_SEED) -> list[Measured]:
-    pipeline = load(folder.parent)
-    one = paint_all(pipeline, captions(World(split, seed, (1,)), CASES), seed)
-    two = paint_all(pipeline, captions(World(split, seed, (2,)), CASES, related=True), seed)
+    studio = load(folder.parent)
+    one = paint_all(studio, captions(World(split, seed, (1,)), CASES), seed)
+    two = paint_all(studio, captions(World(split, seed, (2,)), CASES, related=True), seed)
     with_background = [picture for picture in one + two if picture.caption.background]
     results = [
         share("unet.one", sum(map(things_are_right, one)), len(one)),
@@ -45,18 +46,28 @@ def measure(folder: Path, split: Split = "held_out", seed: int = EXAM_SEED) -> l
         share("unet.relation", sum(map(relation_is_right, two)), len(two)),
         share("unet.background", sum(map(background_is_right, with_background)), len(with_background)),
         share("unet.clip", named_by_clip(Judge(folder.parent / "clip"), one), len(one)),
-        average("unet.seconds", seconds(pipeline)),
+        average("unet.seconds", seconds(studio)),
     ]
     if split == "held_out":
-        unseen = paint_all(pipeline, captions(World(split, seed, (1,), unseen=True), CASES), seed)
+        unseen = paint_all(studio, captions(World(split, seed, (1,), unseen=True), CASES), seed)
         results.insert(1, share("unet.unseen", sum(map(things_are_right, unseen)), len(unseen)))
     return results
 
 
-def load(family: Path) -> StableDiffusionPipeline:
+@dataclass(frozen=True, slots=True)
+class Studio:
+    """A family's pipeline, and how it paints by default."""
+
+    pipeline: StableDiffusionPipeline
+    defaults: Defaults
+
+
+def load(family: Path) -> Studio:
+    told = read_diffusion(family / FAMILY_FILE)
     pipeline = StableDiffusionPipeline.from_pretrained(family, dtype=torch.float32, low_cpu_mem_usage=False)
+    pipeline.scheduler = make_scheduler(told.defaults.scheduler, pipeline.scheduler.config, told.architecture)
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline
+    return Studio(pipeline, told.defaults)
 
 
 def captions(world: World, count: int, *, related: bool = False) -> list[Caption]:
@@ -70,22 +81,22 @@ def captions(world: World, count: int, *, related: bool = False) -> list[Caption
     return found
 
 
-def paint_all(pipeline: StableDiffusionPipeline, wanted: list[Caption], seed: int) -> list[Painted]:
+def paint_all(studio: Studio, wanted: list[Caption], seed: int) -> list[Painted]:
     remaining, painted = iter(enumerate(wanted)), []
     while chunk := list(islice(remaining, _AT_ONCE)):
-        pictures = paint(pipeline, [caption.text for _, caption in chunk], [seed + index for index, _ in chunk])
+        pictures = paint(studio, [caption.text for _, caption in chunk], [seed + index for index, _ in chunk])
         painted += [Painted(c, p, check(p)) for (_, c), p in zip(chunk, pictures, strict=True)]
     return painted
 
 
-def paint(pipeline: StableDiffusionPipeline, texts: list[str], seeds: list[int]) -> list[Pixels]:
+def paint(studio: Studio, texts: list[str], seeds: list[int]) -> list[Pixels]:
     """Each picture's noise is its own, so that it is the same in any company."""
-    made = pipeline(
+    made = studio.pipeline(
         texts,
         height=CANVAS_PX,
         width=CANVAS_PX,
-        num_inference_steps=STEPS,
-        guidance_scale=GUIDANCE,
+        num_inference_steps=studio.defaults.steps,
+        guidance_scale=studio.defaults.guidance_scale,
         generator=[torch.Generator().manual_seed(seed) for seed in seeds],
         output_type="np",
     )
@@ -120,12 +131,12 @@ def named_by_clip(judge: Judge, pictures: list[Painted]) -> int:
     return sum(PAIRS[index] == (m.colour, m.shape) for index, m in zip(chosen, mentions, strict=True))
 
 
-def seconds(pipeline: StableDiffusionPipeline) -> list[float]:
+def seconds(studio: Studio) -> list[float]:
     """For one picture, again and again."""
     taken = []
     for number in range(_TIMED):
         began = time.perf_counter()
-        paint(pipeline, ["a red circle"], [number])
+        paint(studio, ["a red circle"], [number])
         taken.append(time.perf_counter() - began)
     return taken[1:]
 
