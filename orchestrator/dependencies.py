@@ -1,4 +1,7 @@
-"""How a route gets at the services: FastAPI's side of `running.py`."""
+"""How a route gets at the services: FastAPI's side of `running.py`.
+
+None of these waits for anything, and all are `async`: a plain function would be run in a thread, ten threads a request.
+"""
 
 from typing import Annotated
 
@@ -35,73 +38,73 @@ def _services(request: Request) -> Services:
     return services
 
 
-def embeddings_service(request: Request) -> Embeddings:
+async def embeddings_service(request: Request) -> Embeddings:
     return _services(request).embeddings
 
 
-def health_service(request: Request) -> Health:
+async def health_service(request: Request) -> Health:
     return _services(request).health
 
 
-def models_service(request: Request) -> Models:
+async def models_service(request: Request) -> Models:
     return _services(request).models
 
 
-def metrics_of(request: Request) -> Metrics:
+async def metrics_of(request: Request) -> Metrics:
     return _services(request).metrics
 
 
-def analyze_service(request: Request) -> Analyze:
+async def analyze_service(request: Request) -> Analyze:
     return _services(request).analyze
 
 
-def probe_service(request: Request) -> Probe:
+async def probe_service(request: Request) -> Probe:
     return _services(request).probe
 
 
-def segment_service(request: Request) -> Segment:
+async def segment_service(request: Request) -> Segment:
     return _services(request).segment
 
 
-def visualize_service(request: Request) -> Visualize:
+async def visualize_service(request: Request) -> Visualize:
     return _services(request).visualize
 
 
-def generate_service(request: Request) -> Generate:
+async def generate_service(request: Request) -> Generate:
     return _services(request).generate
 
 
-def gallery_service(request: Request) -> Gallery:
+async def gallery_service(request: Request) -> Gallery:
     return _services(request).gallery
 
 
-def similar_service(request: Request) -> Similar:
+async def similar_service(request: Request) -> Similar:
     return _services(request).similar
 
 
-def callers_pictures(request: Request) -> CallersPictures:
+async def callers_pictures(request: Request) -> CallersPictures:
     return _services(request).pictures
 
 
-def jobs_service(request: Request) -> Jobs:
+async def jobs_service(request: Request) -> Jobs:
     return _services(request).jobs
 
 
-def intake(request: Request) -> Intake:
+async def intake(request: Request) -> Intake:
     return _services(request).intake
 
 
-def idempotency(request: Request) -> Idempotency:
+async def idempotency(request: Request) -> Idempotency:
     return _services(request).idempotency
 
 
-def variations_service(request: Request) -> Variations:
+async def variations_service(request: Request) -> Variations:
     return _services(request).variations
 
 
-def openai_images(request: Request) -> OpenAIImages:
+async def openai_images(request: Request) -> OpenAIImages:
     return _services(request).openai_images
 
 
-def links(request: Request) -> Links:
+async def links(request: Request) -> Links:
     return _services(request).links

@@ -44,7 +44,7 @@ async def analyze(
     is_job = await submitter.is_preferred()
     wishes, sent = await read_picture_request(request, AnalyzeRequest)
     if is_job:
-        return await submitter.answer(await intake.analyze(submitter.creator(), wishes, sent))
+        return await submitter.answer(await intake.analyze(await submitter.creator(), wishes, sent))
     picture = await pictures.picture(owner, wishes.image_id, sent)
     work = service.analyze(picture, labels=wishes.labels, top=wishes.top, segment=wishes.segment)
     analysis = await while_connected(request, work)

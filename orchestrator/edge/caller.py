@@ -35,7 +35,7 @@ def key_of(scope: Scope) -> ApiKey | None:
     return key
 
 
-def caller(request: Request) -> str:
+async def caller(request: Request) -> str:
     """For what only looks."""
     key, session = key_of(request.scope), _session_of(request)
     if key is not None:
@@ -43,7 +43,7 @@ def caller(request: Request) -> str:
     return _owner(session) if session else NOBODY
 
 
-def creating_caller(request: Request, response: Response) -> str:
+async def creating_caller(request: Request, response: Response) -> str:
     """For what leaves something behind: a caller without key and session gets a session with the answer."""
     key, session = key_of(request.scope), _session_of(request)
     if key is not None:

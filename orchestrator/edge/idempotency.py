@@ -11,16 +11,26 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from modelcore.errors import Conflict, InvalidInput, TriptychError, Unavailable
 from orchestrator.edge.problems import problem_response
 from orchestrator.errors import problem_of
-from orchestrator.jobs.idempotency import FIELD, Idempotency, IdempotencyKey, StoredAnswer, StoredJob
+from orchestrator.jobs.idempotency import (
+    FIELD,
+    Idempotency,
+    IdempotencyKey,
+    StoredAnswer,
+    StoredJob,
+    in_progress,
+    record_answer,
+)
 
 REPLAYED = "Idempotent-Replayed"
 Answer = TypeVar("Answer", bound=BaseModel)
+Result = TypeVar("Result")
 _BOUNDARY = re.compile(r'boundary="?([^";]{1,70})"?')
 _NO_ANSWER = 503  # whatever ends without one gives its key free
 
@@ -47,33 +57,54 @@ def refuse_key_of_stream(key: IdempotencyKey | None) -> None:
         raise InvalidInput(detail, field=FIELD)
 
 
+class Recording(Generic[Answer]):
+    """Writes the answer down in the transaction of what it tells of, so that a crash leaves both or neither."""
+
+    def __init__(self, record: Callable[[AsyncConnection, bytes], Awaitable[None]], memory: Memory[Answer]) -> None:
+        self._record = record
+        self._memory = memory
+        self.answer: Answer | None = None
+
+    def of(self, answer_of: Callable[[Result], Answer]) -> Callable[[AsyncConnection, Result], Awaitable[None]]:
+        async def on_adding(connection: AsyncConnection, result: Result) -> None:
+            self.answer = answer_of(result)
+            await self._record(connection, self._memory.write(self.answer))
+
+        return on_adding
+
+
 async def answered_once(
     request: Request,
     records: Idempotency,
     owner: str,
     key: IdempotencyKey,
-    work: Callable[[], Awaitable[Answer]],
+    work: Callable[[Recording[Answer]], Awaitable[object]],
     memory: Memory[Answer],
 ) -> Response:
-    """The work goes on when its client leaves, who will come back with the key for the answer."""
+    """The work goes on when its client leaves, who will come back with the key for the answer it has recorded."""
     begun = await records.begin(owner, key)
     if isinstance(begun, StoredJob):
         raise Conflict("this key stands for a job, not for a request that is answered at once", field=FIELD)
     if isinstance(begun, StoredAnswer):
         return await _given_again(request, begun, memory)
-    status, body = _NO_ANSWER, b""
+
+    async def record(connection: AsyncConnection, body: bytes) -> None:
+        if not await record_answer(connection, owner, key, begun, 200, body):
+            raise in_progress()  # we were asleep for longer than the hold, and another has taken over
+
+    recording, status, body = Recording(record, memory), _NO_ANSWER, b""
     try:
-        answer = await work()
-        status, body = 200, memory.write(answer)
-        return JSONResponse(answer.model_dump(mode="json", by_alias=True))
+        await work(recording)
+        assert recording.answer is not None
+        return JSONResponse(recording.answer.model_dump(mode="json", by_alias=True))
     except TriptychError as error:
         problem = problem_of(error)
         status, body = problem.status, bytes(problem_response(request.url.path, problem).body)
         raise
     finally:
-        # Where the database fails now, the answer is still right; only its key is held for a while.
+        # Changes nothing where the answer is recorded. Where the database fails now, the key is held for a while.
         with contextlib.suppress(Unavailable):
-            await records.finish(owner, key, begun, status, body)
+            await records.give_up(owner, key, begun, status, body)
 
 
 async def _given_again(request: Request, stored: StoredAnswer, memory: Memory[Answer]) -> Response:

@@ -35,7 +35,7 @@ def declared_scope(endpoint: object) -> KeyScope | None:
     return declared
 
 
-def check_scope(request: Request) -> None:
+async def check_scope(request: Request) -> None:
     """A dependency of the whole app: what runs is what is checked, however its address was found."""
     key = key_of(request.scope)
     needed = declared_scope(request.scope["endpoint"]) or "admin"  # who forgot to say has not opened it to everybody

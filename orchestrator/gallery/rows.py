@@ -16,6 +16,8 @@ from orchestrator.storage.tables import ImageRow
 
 _COLUMNS = [getattr(ImageRow, field.name) for field in dataclasses.fields(Image)]
 _NEWEST_FIRST = newest_first(ImageRow.created_at_ms, ImageRow.id)
+# Made once: making it anew for each picture, with the values in it, takes longer than carrying it out.
+_INSERT = insert(ImageRow).values(created_at_ms=now_ms()).returning(*_COLUMNS)
 _LONGEST_LINE = 100
 _MARK_BITS = 40  # the sum over eight million pictures still is a whole number of 63 bits
 
@@ -28,7 +30,7 @@ async def insert_images(
     for position, picture in enumerate(pictures):
         values = _values(picture) | {"owner": owner, "job_id": job_id, "job_position": None if not job_id else position}
         values["parent_id"] = await _own_parent(connection, owner, picture)
-        row = await connection.execute(insert(ImageRow).values(values).returning(*_COLUMNS))
+        row = await connection.execute(_INSERT, values)
         images.append(Image(**row.one()._mapping))
     return images
 
@@ -119,7 +121,9 @@ async def _own_parent(connection: AsyncConnection, owner: str, picture: KeptPict
 
 
 def _lacks(model: str) -> ColumnElement[bool]:
-    return or_(ImageRow.embedding_model.is_(None), ImageRow.embedding_model != model)
+    """In words that an index understands, which `!=` is not: this is asked again and again, and mostly of none."""
+    named = ImageRow.embedding_model
+    return or_(named.is_(None), named < model, named > model)
 
 
 def _embedding(embedding: Embedding | None) -> dict[str, object]:
@@ -134,7 +138,6 @@ def _values(picture: KeptPicture) -> dict[str, object]:
     new = picture.new
     return {
         "id": picture.id,
-        "created_at_ms": now_ms(),
         "kind": new.kind,
         "prompt": new.prompt,
         "prompt_words": searchable(new.prompt),

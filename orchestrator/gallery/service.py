@@ -1,7 +1,10 @@
 """The gallery as its callers see it. Knows no HTTP; an owner is a text that the edge made out of a key or session."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from modelcore.errors import InvalidInput, NotFound
 from orchestrator.gallery import rows
@@ -35,15 +38,20 @@ class Gallery:
 
     async def add(self, owner: str, pictures: Sequence[NewPicture]) -> list[Image]:
         """For pictures that no job makes. A job's go in with its completion, see jobs/effects.py."""
-        return await self.add_kept(owner, await self.keep(pictures))
+        async with self.adding(owner, await self.keep(pictures)) as (_, images):
+            return images
 
     async def keep(self, pictures: Sequence[NewPicture]) -> list[KeptPicture]:
         """The first half of `add`, for who has something to do meanwhile."""
         return await keep_pictures(self._shelf, pictures)
 
-    async def add_kept(self, owner: str, kept: Sequence[KeptPicture]) -> list[Image]:
+    @asynccontextmanager
+    async def adding(
+        self, owner: str, kept: Sequence[KeptPicture]
+    ) -> AsyncIterator[tuple[AsyncConnection, list[Image]]]:
+        """The second half, for who has something to write in the same transaction, which ends with the block."""
         async with self._database.writing() as connection:
-            return await rows.insert_images(connection, owner, kept)
+            yield connection, await rows.insert_images(connection, owner, kept)
 
     async def get(self, owner: str, image_id: str) -> Image:
         async with self._database.reading() as connection:

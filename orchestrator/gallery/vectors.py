@@ -126,9 +126,9 @@ class _Index:
         return tuple(row.one())
 
     async def _learn(self, connection: AsyncConnection, image_ids: Sequence[str]) -> None:
-        rows = (
-            await connection.execute(select(ImageRow.id, ImageRow.embedding).where(ImageRow.id.in_(image_ids)))
-        ).all()
+        # On PostgreSQL another process may have deleted one meanwhile, or embedded it with another CLIP.
+        wanted = select(ImageRow.id, ImageRow.embedding).where(*self._where, ImageRow.id.in_(image_ids))
+        rows = (await connection.execute(wanted)).all()
         if not rows:
             return
         vectors = np.stack([np.frombuffer(row.embedding, dtype="<f4") for row in rows]).astype(np.float32)

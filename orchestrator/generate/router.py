@@ -10,7 +10,7 @@ from modelcore.errors import TriptychError
 from orchestrator.context import current_request
 from orchestrator.dependencies import CreatingCaller, callers_pictures, gallery_service, generate_service, idempotency
 from orchestrator.edge.event_stream import MEDIA_TYPE, EventStream, event
-from orchestrator.edge.idempotency import Memory, answered_once, read_key, refuse_key_of_stream
+from orchestrator.edge.idempotency import Memory, Recording, answered_once, read_key, refuse_key_of_stream
 from orchestrator.edge.json_route import StrictJsonRoute
 from orchestrator.edge.leaving import while_connected
 from orchestrator.edge.own_answers import with_headers_of
@@ -41,7 +41,9 @@ _ANSWERED: Responses = {
 }
 
 
-def _memory(owner: CreatingCaller, gallery: Annotated[Gallery, Depends(gallery_service)]) -> Memory[GenerateAnswer]:
+async def _memory(
+    owner: CreatingCaller, gallery: Annotated[Gallery, Depends(gallery_service)]
+) -> Memory[GenerateAnswer]:
     """An answer is kept without its picture, which is in the gallery."""
 
     async def read(stored: bytes) -> GenerateAnswer:
@@ -76,17 +78,21 @@ async def generate(
     service.check_model(wishes.model)
     is_streamed = MEDIA_TYPE in request.headers.get("accept", "")
     start = await pictures.start(owner, wishes.image_id, wishes.pictures())
-    events = service.events(owner, wishes.order_with(start, is_streamed=is_streamed))
+    order = wishes.order_with(start, is_streamed=is_streamed)
     key = await read_key(request)
     if is_streamed:
         refuse_key_of_stream(key)
+        events = service.events(owner, order)
         # A request that is refused is answered with its status: the stream begins with the first step.
         first = await while_connected(request, anext(events))
         return with_headers_of(response, EventStream(_told(first, events), events))
     if key is None:
-        return await while_connected(request, _answered(events))
-    answer = await answered_once(request, records, owner, key, lambda: _answered(events), memory)
-    return with_headers_of(response, answer)
+        return await while_connected(request, _answered(service.events(owner, order)))
+
+    async def work(recording: Recording[GenerateAnswer]) -> Generated:
+        return await _last(service.events(owner, order, recording.of(_answer)))
+
+    return with_headers_of(response, await answered_once(request, records, owner, key, work, memory))
 
 
 async def _answered(events: Events) -> GenerateAnswer:

@@ -1,13 +1,15 @@
 """Pictures for somebody who waits: painted, kept, and looked at. Knows no HTTP."""
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from orchestrator.analyze.service import Analysis
-from orchestrator.gallery.pictures import Image
+from orchestrator.gallery.pictures import Image, KeptPicture
 from orchestrator.gallery.service import Gallery
 from orchestrator.generate.estimate import Estimator
 from orchestrator.generate.order import Order
@@ -29,6 +31,14 @@ class Generated:
     timings_ms: Mapping[str, float]
 
 
+# Called in the transaction that adds the pictures: what it writes is there with them, or neither is.
+OnAdding = Callable[[AsyncConnection, Generated], Awaitable[None]]
+
+
+async def nothing_more(connection: AsyncConnection, generated: Generated) -> None:
+    """To be written beside the pictures."""
+
+
 class Generate:
     def __init__(self, painter: Painter, gallery: Gallery, estimator: Estimator, quota: Quota) -> None:
         self._painter = painter
@@ -39,17 +49,20 @@ class Generate:
     def check_model(self, name: str | None) -> None:
         self._painter.check(name)
 
-    async def events(self, owner: str, order: Order) -> AsyncGenerator[Step | Generated, None]:
+    async def events(
+        self, owner: str, order: Order, on_adding: OnAdding = nothing_more
+    ) -> AsyncGenerator[Step | Generated, None]:
         """Every step as it is taken, then what came of it. Closing it early stops the painting within a step."""
         self._painter.check(None, order.labels)
-        async with self._quota.spending(owner, lambda: self._cost(order)), aclosing(self._made(owner, order)) as events:
+        making = self._made(owner, order, on_adding)
+        async with self._quota.spending(owner, lambda: self._cost(order)), aclosing(making) as events:
             async for event in events:
                 yield event
 
     async def _cost(self, order: Order) -> int:
         return (await self._estimator.estimate(order)).cost
 
-    async def _made(self, owner: str, order: Order) -> AsyncGenerator[Step | Generated, None]:
+    async def _made(self, owner: str, order: Order, on_adding: OnAdding) -> AsyncGenerator[Step | Generated, None]:
         clock = Clock()
         async with aclosing(self._painter.paint(order)) as painting:
             async for event in painting:
@@ -58,18 +71,20 @@ class Generate:
                 else:
                     painted = event
         clock.stop("paint")
-        keeping = self._keep(owner, order, painted)
+        keeping = self._keep(order, painted)
         looking = self._painter.look(order, painted)
-        images, look = await both(clock.timed("store", keeping), clock.timed("analyze", looking))
+        kept, look = await both(clock.timed("store", keeping), clock.timed("analyze", looking))
         warnings = [*warnings_of(painted), *look.warnings]
-        yield Generated(images, painted[0].image, look.analysis, warnings, clock.timings_ms())
+        async with self._gallery.adding(owner, kept) as (connection, images):
+            generated = Generated(images, painted[0].image, look.analysis, warnings, clock.timings_ms())
+            await on_adding(connection, generated)
+        yield generated
 
-    async def _keep(self, owner: str, order: Order, painted: Sequence[Painted]) -> list[Image]:
+    async def _keep(self, order: Order, painted: Sequence[Painted]) -> list[KeptPicture]:
         """Bytes go to the disk while CLIP is at work."""
         pictures = self._painter.described(order, painted)
         kept, embedded = await both(self._gallery.keep(pictures), self._painter.embedded(pictures))
-        whole = [replace(one, new=new) for one, new in zip(kept, embedded, strict=True)]
-        return await self._gallery.add_kept(owner, whole)
+        return [replace(one, new=new) for one, new in zip(kept, embedded, strict=True)]
 
 
 class Clock:

@@ -40,7 +40,7 @@ class IdempotencyKey:
 
 @dataclass(frozen=True)
 class Begun:
-    """Nobody has sent this before: do the work, then `finish` under this token."""
+    """Nobody has sent this before: do the work, then `record_answer` under this token, or `give_up`."""
 
     token: str
 
@@ -79,14 +79,24 @@ class Idempotency:
         except IntegrityError:  # PostgreSQL: another began in the same moment, and was first
             raise in_progress() from None
 
-    async def finish(self, owner: str, key: IdempotencyKey, begun: Begun, status: int, body: bytes) -> None:
-        """The token: after a pause longer than the hold, the key may be somebody else's."""
-        ours = (*_is(owner, key), IdempotencyRow.token == begun.token)
+    async def give_up(self, owner: str, key: IdempotencyKey, begun: Begun, status: int, problem: bytes) -> None:
+        """It came to nothing. What is wrong with the request is told again; 429 and 5xx give the key free."""
         async with self._database.writing() as connection:
             if status == 429 or status >= 500:
-                await connection.execute(delete(IdempotencyRow).where(*ours))
+                await connection.execute(delete(IdempotencyRow).where(*_is_unanswered(owner, key, begun)))
             else:
-                await connection.execute(update(IdempotencyRow).where(*ours).values(status=status, answer=body))
+                await record_answer(connection, owner, key, begun, status, problem)
+
+
+async def record_answer(
+    connection: AsyncConnection, owner: str, key: IdempotencyKey, begun: Begun, status: int, body: bytes
+) -> bool:
+    """In the transaction of what the answer tells of: after a crash either both are there, or the key may try again.
+
+    False where the key is no longer ours. Then what the answer tells of must not be either.
+    """
+    change = update(IdempotencyRow).where(*_is_unanswered(owner, key, begun)).values(status=status, answer=body)
+    return bool((await connection.execute(change)).rowcount)
 
 
 async def find_record(connection: AsyncConnection, owner: str, key: IdempotencyKey, kept_s: float) -> Record | None:
@@ -130,6 +140,11 @@ def in_progress() -> Conflict:
 
 def _is(owner: str, key: IdempotencyKey) -> tuple[ColumnElement[bool], ...]:
     return IdempotencyRow.owner == owner, IdempotencyRow.key == key.sha256
+
+
+def _is_unanswered(owner: str, key: IdempotencyKey, begun: Begun) -> tuple[ColumnElement[bool], ...]:
+    """The token: after a pause longer than the hold, the key may be somebody else's."""
+    return (*_is(owner, key), IdempotencyRow.token == begun.token, IdempotencyRow.status.is_(None))
 
 
 def _is_stale(kept_s: float) -> ColumnElement[bool]:

@@ -14,6 +14,7 @@ from orchestrator.storage.tables import JobRow
 JOB_COLUMNS = [getattr(JobRow, name) for name in JOB_FIELDS]
 LOST_WORKER = "lost_worker"
 EXPIRED = "expired"
+_RIVAL = JobRow.__table__.alias()
 _NO_LEASE: dict[str, Any] = {"lease_token": None, "lease_until_ms": None}
 
 
@@ -37,9 +38,9 @@ async def claim(connection: AsyncConnection, kinds: Collection[str], lease_s: fl
 
 
 def _next_owner(ready: Sequence[ColumnElement[bool]]) -> Any:
-    rival = JobRow.__table__.alias()
-    running = select(func.count()).where(rival.c.owner == JobRow.owner, rival.c.state == "running").scalar_subquery()
-    served = select(func.max(rival.c.started_at_ms)).where(rival.c.owner == JobRow.owner).scalar_subquery()
+    rival = _RIVAL.c
+    running = select(func.count()).where(rival.owner == JobRow.owner, rival.state == "running").scalar_subquery()
+    served = select(func.max(rival.started_at_ms)).where(rival.owner == JobRow.owner).scalar_subquery()
     order = (func.min(JobRow.priority), running, func.coalesce(served, 0), func.min(JobRow.created_at_ms))
     return select(JobRow.owner).where(*ready).group_by(JobRow.owner).order_by(*order).limit(1)
 

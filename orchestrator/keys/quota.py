@@ -30,9 +30,7 @@ class Quota:
     @contextlib.asynccontextmanager
     async def spending(self, owner: str, find_cost: Callable[[], Awaitable[int]]) -> AsyncIterator[None]:
         """Around the work. What fails costs nothing; what its caller gives up has been begun, and is paid for."""
-        async with self._database.reading() as connection:
-            is_counted = await cost_per_day_of(connection, owner) is not None
-        if not is_counted:
+        if not await self._is_counted(owner):
             yield
             return
         spending_id = await self._take(owner, await find_cost())
@@ -42,6 +40,12 @@ class Quota:
             with contextlib.suppress(Unavailable):  # then it is paid for, but its caller learns what went wrong
                 await self._give_back(spending_id)
             raise
+
+    async def _is_counted(self, owner: str) -> bool:
+        if not owner.startswith(KEY_OWNER):
+            return False  # without as much as a connection, which whoever has no key would wait for
+        async with self._database.reading() as connection:
+            return await cost_per_day_of(connection, owner) is not None
 
     async def _take(self, owner: str, cost: int) -> str:
         values = {"id": str(uuid.uuid4()), "owner": owner, "cost": cost, "created_at_ms": now_ms()}

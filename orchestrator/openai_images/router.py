@@ -11,7 +11,7 @@ from modelcore.errors import TriptychError
 from orchestrator.context import current_request
 from orchestrator.dependencies import CreatingCaller, gallery_service, idempotency, links, openai_images
 from orchestrator.edge.event_stream import MEDIA_TYPE, EventStream, event
-from orchestrator.edge.idempotency import Memory, answered_once, read_key, refuse_key_of_stream
+from orchestrator.edge.idempotency import Memory, Recording, answered_once, read_key, refuse_key_of_stream
 from orchestrator.edge.json_route import StrictJsonRoute
 from orchestrator.edge.leaving import while_connected
 from orchestrator.edge.own_answers import with_headers_of
@@ -76,11 +76,15 @@ class Answering:
         self._records = records
 
     async def answer(self, order: Order, delivery: Delivery, key: IdempotencyKey | None) -> Any:
-        events = self._service.events(self._owner, order)
         if key is None:
-            return await while_connected(self._request, self._made(events, delivery))
+            events = self._service.events(self._owner, order)
+            return await while_connected(self._request, self._answered(events, delivery))
         memory = Memory(_without_pictures, partial(self._again, delivery))
-        work = partial(self._made, events, delivery)
+
+        async def work(recording: Recording[ImagesAnswer]) -> Made:
+            on_adding = recording.of(partial(delivery.answer, url_of=self._url))
+            return await _last(self._service.events(self._owner, order, on_adding))
+
         answer = await answered_once(self._request, self._records, self._owner, key, work, memory)
         return with_headers_of(self._response, answer)
 
@@ -92,11 +96,8 @@ class Answering:
         stream = EventStream(_told(kind, delivery, first, events), events)
         return with_headers_of(self._response, stream)
 
-    async def _made(self, events: Events, delivery: Delivery) -> ImagesAnswer:
-        async with aclosing(events):
-            *_, made = [one async for one in events]
-        assert isinstance(made, Made)
-        return delivery.answer(made, self._url)
+    async def _answered(self, events: Events, delivery: Delivery) -> ImagesAnswer:
+        return delivery.answer(await _last(events), self._url)
 
     async def _again(self, delivery: Delivery, stored: bytes) -> ImagesAnswer:
         answer = ImagesAnswer.model_validate_json(stored)
@@ -170,6 +171,13 @@ async def read_linked_image(
     image = await gallery.get(link.owner, link.image_id)
     headers = {"Cache-Control": f"private, max-age={LASTS_S}"}
     return Response(await gallery.read(image), media_type=image.media_type, headers=headers)
+
+
+async def _last(events: Events) -> Made:
+    async with aclosing(events):
+        *_, last = [one async for one in events]
+    assert isinstance(last, Made)
+    return last
 
 
 async def _told(kind: EventKind, delivery: Delivery, first: Step | Made, events: Events) -> AsyncGenerator[str, None]:

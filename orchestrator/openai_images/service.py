@@ -1,10 +1,12 @@
 """Pictures made, edited and varied for OpenAI's clients, on top of Generate. Knows no HTTP."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from modelcore.errors import NotFound
 from modelcore.family import Diffusion
@@ -27,6 +29,14 @@ class Made:
     prompt: str
     warnings: Sequence[str]
     usage: Usage | None
+
+
+# See `generate.service.OnAdding`.
+OnAdding = Callable[[AsyncConnection, Made], Awaitable[None]]
+
+
+async def nothing_more(connection: AsyncConnection, made: Made) -> None:
+    """To be written beside the pictures."""
 
 
 class OpenAIImages:
@@ -61,11 +71,17 @@ class OpenAIImages:
         told = wishes.wishes() | wishes.model_dump(include={"prompt", "strength"}, exclude_none=True)
         return replace(await self._variations.of_sent(shaped, told), analyze=False)
 
-    async def events(self, owner: str, order: Order) -> AsyncGenerator[Step | Made, None]:
+    async def events(
+        self, owner: str, order: Order, on_adding: OnAdding = nothing_more
+    ) -> AsyncGenerator[Step | Made, None]:
         """Every step, then what came of it. Closing it early stops the painting within a step."""
         text_tokens = await self._tokens.count(order.prompt)
+
+        async def on_generated(connection: AsyncConnection, generated: Generated) -> None:
+            await on_adding(connection, await self._made(order, generated, text_tokens))
+
         with named_as_asked():
-            async with aclosing(self._generate.events(owner, order)) as events:
+            async with aclosing(self._generate.events(owner, order, on_generated)) as events:
                 async for event in events:
                     yield event if isinstance(event, Step) else await self._made(order, event, text_tokens)
 

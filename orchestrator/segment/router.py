@@ -38,7 +38,7 @@ async def segment(
     is_job = await submitter.is_preferred()
     wishes, sent = await read_picture_request(request, SegmentRequest)
     if is_job:
-        return await submitter.answer(await intake.segment(submitter.creator(), wishes, sent))
+        return await submitter.answer(await intake.segment(await submitter.creator(), wishes, sent))
     question = wishes.question()
     picture = await pictures.picture(owner, wishes.image_id, sent)
     work = service.segment(picture, question, labels=wishes.labels, top=wishes.top)

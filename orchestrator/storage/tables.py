@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -24,6 +25,7 @@ Id = String(36)
 Sha256 = String(64)
 Owner = String(80)
 Json = JSON(none_as_null=True)
+_IS_COMPLETED = text("state = 'completed'")
 
 
 class Table(DeclarativeBase):
@@ -57,7 +59,8 @@ class JobRow(Table):
         Index(None, "state", "owner", "priority", "created_at_ms"),
         Index(None, "owner", "created_at_ms", "id"),
         Index(None, "owner", "started_at_ms"),
-        Index(None, "kind", "finished_at_ms"),
+        # Of completed jobs only: PostgreSQL, before it has counted its rows, would look for those that wait in here.
+        Index(None, "kind", "finished_at_ms", postgresql_where=_IS_COMPLETED, sqlite_where=_IS_COMPLETED),
     )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
@@ -117,6 +120,7 @@ class ImageRow(Table):
         Index(None, "owner", "created_at_ms", "id"),
         # Covers the fingerprint by which a vector index knows that it is stale.
         Index(None, "owner", "embedding_model", "embedding_mark"),
+        Index(None, "embedding_model"),  # for finding, among everybody's pictures, those that lack an embedding
     )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)

@@ -17,7 +17,7 @@ from orchestrator.dependencies import (
     variations_service,
 )
 from orchestrator.edge.event_stream import MEDIA_TYPE, EventStream, event
-from orchestrator.edge.idempotency import Memory, answered_once, read_key, refuse_key_of_stream
+from orchestrator.edge.idempotency import Memory, Recording, answered_once, read_key, refuse_key_of_stream
 from orchestrator.edge.json_route import StrictJsonRoute
 from orchestrator.edge.leaving import while_connected
 from orchestrator.edge.own_answers import with_headers_of
@@ -49,7 +49,9 @@ _ANSWERED: Responses = {
 }
 
 
-def _memory(owner: CreatingCaller, gallery: Annotated[Gallery, Depends(gallery_service)]) -> Memory[VariationsAnswer]:
+async def _memory(
+    owner: CreatingCaller, gallery: Annotated[Gallery, Depends(gallery_service)]
+) -> Memory[VariationsAnswer]:
     """An answer is kept without its picture, which is in the gallery."""
 
     async def read(stored: bytes) -> VariationsAnswer:
@@ -80,16 +82,19 @@ async def vary(
     generate.check_model(wishes.model)
     is_streamed = MEDIA_TYPE in request.headers.get("accept", "")
     order = await _order(service, owner, wishes, is_streamed=is_streamed)
-    events = generate.events(owner, order)
     key = await read_key(request)
     if is_streamed:
         refuse_key_of_stream(key)
+        events = generate.events(owner, order)
         first = await while_connected(request, anext(events))
         return with_headers_of(response, EventStream(_told(order, first, events), events))
     if key is None:
-        return await while_connected(request, _answered(order, events))
-    answer = await answered_once(request, records, owner, key, partial(_answered, order, events), memory)
-    return with_headers_of(response, answer)
+        return await while_connected(request, _answered(order, generate.events(owner, order)))
+
+    async def work(recording: Recording[VariationsAnswer]) -> Generated:
+        return await _last(generate.events(owner, order, recording.of(partial(_answer, order))))
+
+    return with_headers_of(response, await answered_once(request, records, owner, key, work, memory))
 
 
 async def _order(service: Variations, owner: str, wishes: VariationsRequest, *, is_streamed: bool) -> Order:
@@ -105,10 +110,14 @@ async def _order(service: Variations, owner: str, wishes: VariationsRequest, *, 
 
 
 async def _answered(order: Order, events: Events) -> VariationsAnswer:
+    return _answer(order, await _last(events))
+
+
+async def _last(events: Events) -> Generated:
     async with aclosing(events):
-        *_, generated = [one async for one in events]
-    assert isinstance(generated, Generated)
-    return _answer(order, generated)
+        *_, last = [one async for one in events]
+    assert isinstance(last, Generated)
+    return last
 
 
 async def _told(order: Order, first: Step | Generated, events: Events) -> AsyncGenerator[str, None]:

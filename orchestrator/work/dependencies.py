@@ -55,9 +55,9 @@ class Submitter:
             return True
         return False
 
-    def creator(self) -> str:
+    async def creator(self) -> str:
         """For who only looks as a rule: a job belongs to somebody."""
-        return creating_caller(self.request, self.response)
+        return await creating_caller(self.request, self.response)
 
     async def submit(self, submission: Submission) -> Accepted:
         accepted = await self.jobs.submit(submission, await read_key(self.request))
@@ -75,7 +75,7 @@ class Submitter:
         return with_headers_of(self.response, answer)
 
 
-def submitter(
+async def submitter(
     request: Request,
     response: Response,
     jobs: JobsService,

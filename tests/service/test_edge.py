@@ -180,3 +180,18 @@ async def test_a_listed_origin_is_let_in(serve: Serve) -> None:
         other = await client.get("/health/live", headers={"Origin": "https://evil.example"})
     assert allowed.headers["access-control-allow-origin"] == "https://example.org"
     assert "access-control-allow-origin" not in other.headers
+
+
+async def test_no_thread_is_needed_to_find_a_routes_services(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FastAPI gives a thread to each dependency that is a plain function; a busy machine makes ten of them dear."""
+
+    async def refuse(dependency: object, **_arguments: object) -> None:
+        raise AssertionError(f"{dependency} is no coroutine function")
+
+    monkeypatch.setattr("fastapi.dependencies.utils.run_in_threadpool", refuse)
+    generated = await client.post("/generate", json={"prompt": "a red circle"})
+    analyzed = await client.post("/analyze")
+    listed = await client.get("/images")
+    assert [answer.status_code for answer in (generated, analyzed, listed)] == [200, 200, 200]

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -16,6 +17,7 @@ from PIL import Image
 from modelcore.images import encode_png
 from orchestrator.app import create_app
 from orchestrator.settings import Settings
+from orchestrator.storage.objects import sha256_of
 from tests.service.conftest import FAMILIES, Serve
 from tests.service.fake_triton import SEED, FakeTriton, hangs, painted, refuses
 from tests.service.test_picture_endpoints import refusal
@@ -146,20 +148,20 @@ async def test_a_failed_analysis_loses_no_picture(client: httpx.AsyncClient, fak
     assert (await client.get(f"/images/{body['image_id']}")).status_code == 200
 
 
-async def test_storing_and_analyzing_go_on_together(client: httpx.AsyncClient, fake: FakeTriton) -> None:
-    """The analysis waits until the picture is in the gallery, which it could not if one came after the other."""
-    image_ids: list[str] = []
+async def test_storing_and_analyzing_go_on_together(
+    client: httpx.AsyncClient, fake: FakeTriton, tmp_path: Path
+) -> None:
+    """The analysis waits until the picture's bytes are kept, which they could not be if one came after the other."""
+    name = sha256_of(painted(SEED, 64, 64))
+    kept = tmp_path / "objects" / name[:2] / name
 
-    async def wait_for_the_picture(_context: Any) -> None:
-        while not image_ids:
-            image_ids.extend(image["id"] for image in (await client.get("/images")).json()["images"])
+    async def wait_for_the_bytes(_context: Any) -> None:
+        while not kept.exists():
+            await asyncio.sleep(0)
 
-    await client.post("/generate", json={"prompt": "first", "analyze": False})
-    first = (await client.get("/images")).json()["images"][0]["id"]
-    await client.delete(f"/images/{first}")
-    fake.scripts["segment"] = wait_for_the_picture
+    fake.scripts["segment"] = wait_for_the_bytes
     answer = await asyncio.wait_for(client.post("/generate", json={"prompt": "a"}), timeout=30)
-    assert image_ids == [answer.json()["image_id"]]
+    assert (answer.status_code, answer.json()["warnings"]) == (200, ["words were cut"])  # and no failed analysis
 
 
 async def test_the_time_in_triton_is_told(client: httpx.AsyncClient) -> None:

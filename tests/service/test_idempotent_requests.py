@@ -8,7 +8,7 @@ import grpc
 import httpx
 import pytest
 
-from modelcore.errors import InvalidInput
+from modelcore.errors import InvalidInput, Unavailable
 from orchestrator.jobs.idempotency import FIELD
 from tests.service.conftest import Serve
 from tests.service.fake_triton import FakeTriton, refuses
@@ -76,6 +76,37 @@ async def test_our_failure_gives_the_key_free(client: httpx.AsyncClient, fake: F
     del fake.scripts["demo"]
     answer = await client.post("/generate", json=WISHES, headers=KEY)
     assert (answer.status_code, "Idempotent-Replayed" in answer.headers) == (200, False)
+
+
+@pytest.mark.parametrize("path", ["/generate", "/v1/images/generations"])
+async def test_pictures_and_the_answer_under_a_key_are_written_together(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """A crash between the two would leave pictures, and the key free to paint them again."""
+
+    async def crash(*_: object) -> None:
+        raise Unavailable("the power is gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("orchestrator.edge.idempotency.record_answer", crash)
+        assert (await client.post(path, json={"prompt": "a"}, headers=KEY)).status_code == 503
+    assert (await client.get("/images")).json()["images"] == []
+    assert (await client.post(path, json={"prompt": "a"}, headers=KEY)).status_code == 200
+    assert len((await client.get("/images")).json()["images"]) == 1
+
+
+async def test_who_lost_the_key_while_asleep_leaves_no_pictures(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another request has the key by then, and paints for it."""
+
+    async def lost(*_: object) -> bool:
+        return False
+
+    monkeypatch.setattr("orchestrator.edge.idempotency.record_answer", lost)
+    answer = await client.post("/generate", json=WISHES, headers=KEY)
+    assert await refusal(answer) == (409, "conflict", [FIELD])
+    assert (await client.get("/images")).json()["images"] == []
 
 
 async def test_the_callers_mistake_is_told_again(client: httpx.AsyncClient, fake: FakeTriton) -> None:

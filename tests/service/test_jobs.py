@@ -88,6 +88,18 @@ async def test_a_follower_that_comes_back_gets_what_it_has_not_seen(client: http
     assert (await client.get(f"/jobs/{job['id']}/events", headers=headers)).status_code == 204
 
 
+async def test_head_of_the_events_of_a_running_job_does_not_wait_for_its_end(
+    client: httpx.AsyncClient, fake: FakeTriton
+) -> None:
+    fake.stalls = True
+    job = await submitted(client, {"prompt": "a"})
+    async with asyncio.timeout(10):
+        answer = await client.head(job["events_url"])
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    await client.delete(job["url"])
+
+
 async def test_pictures_of_a_request_are_kept_as_bytes_beside_it(client: httpx.AsyncClient, fake: FakeTriton) -> None:
     job = await submitted(client, {"prompt": "a", "image": SENT, "mask_image": SENT, "analyze": False})
     assert job["request"] == {"prompt": "a", "analyze": False}

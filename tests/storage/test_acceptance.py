@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from modelcore.errors import Conflict, InvalidInput, Overloaded, QuotaExceeded, TriptychError
-from orchestrator.jobs.idempotency import IdempotencyKey
+from orchestrator.jobs.idempotency import IdempotencyKey, record_answer
 from orchestrator.jobs.model import DAY_S, Submission
 from orchestrator.lasting import Lasting
 from orchestrator.storage.dialects import now_ms
@@ -73,7 +73,8 @@ async def test_a_key_older_than_a_day_is_new_again(lasting: Lasting) -> None:
 async def test_a_key_of_a_request_that_is_answered_at_once_is_not_one_of_a_job(lasting: Lasting) -> None:
     begun = await lasting.idempotency.begin(ME, KEY)
     assert isinstance(await refusal(lasting, drawing(), key=KEY), Conflict)
-    await lasting.idempotency.finish(ME, KEY, begun, 200, b"{}")  # type: ignore[arg-type]
+    async with lasting.database.writing() as connection:
+        await record_answer(connection, ME, KEY, begun, 200, b"{}")  # type: ignore[arg-type]
     assert isinstance(await refusal(lasting, drawing(), key=KEY), Conflict)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def described(connection: Connection) -> dict[str, Any]:
                 (column["name"], str(column["type"]), column["nullable"]) for column in inspector.get_columns(name)
             ],
             "key": inspector.get_pk_constraint(name),
-            "indexes": sorted(str(index) for index in inspector.get_indexes(name)),
+            "indexes": sorted(str(_in_words(index)) for index in inspector.get_indexes(name)),
             "foreign keys": sorted(str(key) for key in inspector.get_foreign_keys(name)),
             "unique": sorted(str(each) for each in inspector.get_unique_constraints(name)),
             "checks": sorted(str(check) for check in inspector.get_check_constraints(name)),
@@ -47,6 +47,12 @@ def described(connection: Connection) -> dict[str, Any]:
         for name in inspector.get_table_names()
         if name != "alembic_version"
     }
+
+
+def _in_words(index: Mapping[str, Any]) -> dict[str, Any]:
+    """SQLite's condition of an index comes as an object."""
+    options = {name: str(value) for name, value in index.get("dialect_options", {}).items()}
+    return {**index, "dialect_options": options}
 
 
 def object_row(name: str) -> dict[str, object]:

@@ -4,11 +4,14 @@ import asyncio
 import dataclasses
 import random
 import time
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from orchestrator.jobs import leases
 from orchestrator.jobs.acceptance import accept
@@ -17,6 +20,7 @@ from orchestrator.lasting import Lasting
 from orchestrator.storage.dialects import now_ms
 from orchestrator.storage.tables import JobRow
 from tests.storage.jobs import ME, OTHER, QUICK, drawing, running
+from tests.storage.servers import Postgresql
 
 LEASE_S = 30.0
 
@@ -75,6 +79,35 @@ async def test_claims_at_the_same_time_take_different_jobs(lasting: Lasting) -> 
     jobs = [await submit(lasting) for _ in range(10)]
     claimed = await asyncio.gather(*(claim(lasting) for _ in range(15)))
     assert sorted(each.job.id for each in claimed if each) == sorted(job.id for job in jobs)
+
+
+async def test_a_claim_reads_no_job_that_has_ended(postgresql: Postgresql, tmp_path: Path) -> None:
+    """Also on a PostgreSQL that has not counted its rows yet, and guesses: it did read them all, for 40 ms a claim."""
+    ended = [ended_job(number) for number in range(5_000)]
+    with postgresql.new_database() as url:
+        async with running(url, tmp_path, slots=0) as lasting:
+            async with lasting.database.writing() as connection:
+                await connection.execute(insert(JobRow), ended)
+            for _ in range(50):
+                await submit(lasting)
+            async with lasting.database.writing() as connection:
+                assert await leases.claim(connection, ["draw"], LEASE_S)
+                assert await rows_read(connection) < len(ended)
+
+
+def ended_job(number: int) -> dict[str, Any]:
+    times = dict.fromkeys(("available_at_ms", "created_at_ms", "started_at_ms", "finished_at_ms"), number)
+    known = {"owner": ME, "kind": "draw", "priority": 0, "request": {}, "cost": 1, "state": "completed"}
+    return {"id": str(uuid.uuid4()), "attempt": 1, "attempt_limit": 3, "expires_at_ms": 0, "step": 3, "steps": 3} | (
+        known | times
+    )
+
+
+async def rows_read(connection: AsyncConnection) -> int:
+    """Of jobs, by this transaction: by the table itself and by each of its indexes."""
+    places = "SELECT 'jobs'::regclass AS place UNION SELECT indexrelid FROM pg_index WHERE indrelid = 'jobs'::regclass"
+    statement = text(f"SELECT sum(pg_stat_get_xact_tuples_returned(place)) FROM ({places}) AS places")
+    return int((await connection.scalars(statement)).one())
 
 
 async def test_a_worker_takes_only_what_it_can_do(lasting: Lasting) -> None:
