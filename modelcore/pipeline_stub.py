@@ -24,22 +24,21 @@ class PipelineStub:
     def execute(self, requests: list[Any]) -> None:
         """Returns at once: every request is answered from the studio's own threads, as often as it has news."""
         for request in requests:
-            arrays = stub.arrays_of(self._pb_utils, request, self._names)
-            self._begin(arrays, request.get_response_sender())
+            self._begin(stub.arrays_of(self._pb_utils, request, self._names), request)
 
     def close(self) -> None:
         self._studio.close()
 
-    def _begin(self, arrays: stub.Arrays, sender: Any) -> None:
+    def _begin(self, arrays: stub.Arrays, request: Any) -> None:
         try:
             token, cancelled = token_of(arrays, CANCEL_TOKEN), token_of(arrays, CANCEL)
         except InvalidInput as error:
-            send_last(self._pb_utils, sender, stub.refusal(self._pb_utils, error))
+            send_last(self._pb_utils, request.get_response_sender(), stub.refusal(self._pb_utils, error))
             return
         if cancelled:
-            self._cancel(cancelled, sender)
+            self._cancel(cancelled, request.get_response_sender())
         else:
-            self._studio.paint(arrays, ResponseStream(self._pb_utils, sender, self._cancellations, token))
+            self._studio.paint(arrays, ResponseStream(self._pb_utils, request, self._cancellations, token))
 
     def _cancel(self, token: bytes, sender: Any) -> None:
         """Who cancels what is not there hears how we are, once: so a watchdog learns of networks that only we call."""

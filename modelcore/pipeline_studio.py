@@ -1,5 +1,6 @@
 """A family's studio from its files and its served networks. The one place where all that paints is put together."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,16 @@ from modelcore.diffusion.request import PictureRequest, parse_request
 from modelcore.diffusion.schedulers import Schedulers
 from modelcore.diffusion.studio import Studio
 from modelcore.diffusion.tasks import make_rows
+from modelcore.diffusion.teller import Teller
 from modelcore.diffusion_models import AUTOENCODER_MAX_BATCH, DENOISER_MAX_BATCH
+from modelcore.errors import ModelUnavailable
 from modelcore.pipeline_folder import PipelineFolder, read_pipeline_folder
 from modelcore.pipeline_metrics import PipelineMetrics
+
+# Triton has 32 threads for a model's answers and calls. Long before they are gone a watchdog should load it again.
+STALLED_AT_MOST = 8
+
+_log = logging.getLogger(__name__)
 
 
 def open_studio(pb_utils: Any, family: str, version: Path, on_lost: Lost) -> Studio:
@@ -28,6 +36,15 @@ def open_studio(pb_utils: Any, family: str, version: Path, on_lost: Lost) -> Stu
     torch.set_num_threads(1)
     folder = read_pipeline_folder(version)
     networks = served_networks(pb_utils, family, folder.diffusion.architecture, on_lost)
+    teller = Teller(family)
+    metrics = PipelineMetrics(pb_utils, family, lambda message: teller.tell(PipelineMetrics, message))
+
+    def note_given_up(stalled: int) -> None:
+        metrics.given_up()
+        _log.error("Triton has not taken an answer: %d requests hold a thread of it each", stalled)
+        if stalled >= STALLED_AT_MOST:
+            on_lost(ModelUnavailable(family, f"{family} cannot answer {stalled} requests; it is loaded again"))
+
     return Studio(
         FamilyPreparer(folder, networks),
         denoise=networks.denoise,
@@ -36,7 +53,9 @@ def open_studio(pb_utils: Any, family: str, version: Path, on_lost: Lost) -> Stu
         model=ModelFacts(family, folder.facts.model_digest),
         call_size=TimedCallSize(DENOISER_MAX_BATCH),
         pictures_per_decode=AUTOENCODER_MAX_BATCH,
-        observer=PipelineMetrics(pb_utils, family),
+        observer=metrics,
+        teller=teller,
+        on_given_up=note_given_up,
     )
 
 

@@ -11,9 +11,11 @@ from typing import Any
 
 from modelcore import stub
 from modelcore.bls import model_call
+from modelcore.diffusion.places import Places
 from modelcore.errors import TriptychError, Unavailable
 from modelcore.sam2_models import SAM2_MODELS
 from modelcore.segment_metrics import CacheMetrics
+from modelcore.stub_stream import Client
 from modelcore.vision.embedding_cache import EmbeddingCache
 from modelcore.vision.sam2_input import Sam2Facts
 from modelcore.vision.segment_answer import answer, tolerance_of
@@ -21,6 +23,9 @@ from modelcore.vision.segmenter import Sam2Networks, SeenPicture, Segmenter, is_
 
 CLICKS_AT_ONCE = 8
 AUTOMATIC_AT_ONCE = 2
+# In work and waiting. A click takes milliseconds and automatic masks take seconds: either queue is some seconds long.
+CLICKS_LIMIT = 256
+AUTOMATIC_LIMIT = 32
 
 
 class SegmentStub:
@@ -30,6 +35,8 @@ class SegmentStub:
         self._cache: EmbeddingCache[SeenPicture] = EmbeddingCache(_cache_bytes(arguments))
         self._metrics = CacheMetrics(pb_utils)
         self._is_closing = False
+        self._clicks_places = Places(CLICKS_LIMIT, "requests with prompts")
+        self._automatic_places = Places(AUTOMATIC_LIMIT, "requests for automatic masks")
         self._clicks = ThreadPoolExecutor(CLICKS_AT_ONCE, thread_name_prefix="clicks")
         self._automatic = ThreadPoolExecutor(AUTOMATIC_AT_ONCE, thread_name_prefix="automatic")
         self._ahead = ThreadPoolExecutor(AUTOMATIC_AT_ONCE, thread_name_prefix="ahead")
@@ -40,10 +47,12 @@ class SegmentStub:
 
     def execute(self, requests: list[Any]) -> None:
         for request in requests:
-            # Copies: what Triton hands out may be gone when a thread comes to it.
-            inputs = {k: v.copy() for k, v in stub.arrays_of(self._pb_utils, request, self._names).items()}
-            pool = self._automatic if is_automatic(inputs) else self._clicks
-            pool.submit(self._respond, inputs, request.get_response_sender())
+            inputs = stub.arrays_of(self._pb_utils, request, self._names)
+            client = Client(self._pb_utils, request.get_response_sender())
+            if is_automatic(inputs):
+                self._admit(self._automatic, self._automatic_places, inputs, client)
+            else:
+                self._admit(self._clicks, self._clicks_places, inputs, client)
 
     def close(self) -> None:
         """Who has not begun is refused; what has begun is finished, or fails with the networks it asks."""
@@ -51,17 +60,31 @@ class SegmentStub:
         for pool in (self._clicks, self._automatic, self._ahead):
             pool.shutdown()
 
-    def _respond(self, inputs: stub.Arrays, sender: Any) -> None:
-        sender.send(self._response(inputs, sender), flags=self._pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+    def _admit(self, pool: ThreadPoolExecutor, places: Places, inputs: stub.Arrays, client: Client) -> None:
+        try:
+            places.take(1)
+        except Unavailable as error:
+            client.send_last(stub.refusal(self._pb_utils, error))
+            return
+        pool.submit(self._respond, places, inputs, client)
 
-    def _response(self, inputs: stub.Arrays, sender: Any) -> Any:
+    def _respond(self, places: Places, inputs: stub.Arrays, client: Client) -> None:
+        try:
+            client.send_last(self._response(inputs, client))
+        finally:
+            places.give_back(1)
+
+    def _response(self, inputs: stub.Arrays, client: Client) -> Any:
+        def go_on() -> None:
+            if client.has_left():
+                raise Unavailable("the request was cancelled")
+
         try:
             if self._is_closing:
                 raise Unavailable("the server is stopping; ask again once it is back")
-            if sender.is_cancelled():
-                raise Unavailable("the request was cancelled")
+            go_on()
             tolerance_px = tolerance_of(inputs)
-            return stub.response(self._pb_utils, answer(self._segmenter.segment(inputs), tolerance_px))
+            return stub.response(self._pb_utils, answer(self._segmenter.segment(inputs, go_on), tolerance_px))
         except TriptychError as error:
             return stub.refusal(self._pb_utils, error)
         except Exception:

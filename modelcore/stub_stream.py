@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from modelcore import stub
+from modelcore.caller import Caller
 from modelcore.diffusion.events import Finished, Progress
-from modelcore.errors import InvalidInput, TriptychError
+from modelcore.errors import InvalidInput, TriptychError, to_wire
 
 MAX_TOKEN_BYTES = 256
+_PROGRESS = frozenset(("step", "steps", "eta_s", "preview"))
 
 
 class Cancellations:
@@ -45,18 +47,50 @@ class Cancellations:
                 self._watching[token] = left
 
 
+class Client:
+    """Who asked, behind Triton's response sender. May be asked from another thread than tells it."""
+
+    def __init__(self, pb_utils: Any, sender: Any) -> None:
+        self._pb_utils = pb_utils
+        self._sender = sender
+        self._is_over = False
+        self._lock = threading.Lock()
+
+    def has_left(self) -> bool:
+        """Not asked any more once it has had its last answer: that would end Triton 2.51, the whole server."""
+        with self._lock:
+            return not self._is_over and bool(self._sender.is_cancelled())
+
+    def send(self, response: Any) -> None:
+        self._sender.send(response)
+
+    def send_last(self, response: Any = None) -> None:
+        with self._lock:
+            self._is_over = True
+        send_last(self._pb_utils, self._sender, response)
+
+
 class ResponseStream:
     """A Listener: what the studio tells becomes Triton's responses, one for each event."""
 
-    def __init__(self, pb_utils: Any, sender: Any, cancellations: Cancellations, token: bytes = b"") -> None:
+    def __init__(self, pb_utils: Any, request: Any, cancellations: Cancellations, token: bytes = b"") -> None:
+        self._is_first = True
+        self._wants_steps = not _PROGRESS.isdisjoint(request.requested_output_names())
         self._pb_utils = pb_utils
-        self._sender = sender
+        self._client = Client(pb_utils, request.get_response_sender())
+        self._caller = Caller(request.parameters())
         self._cancellations = cancellations
         self._token = token
         self._withdrawn = cancellations.watch(self._token) if self._token else threading.Event()
         self._error: TriptychError | None = None
 
+    @property
+    def wants_progress(self) -> bool:
+        """Of the first step always: until it hears of that, a model that calls this one keeps a thread of Triton."""
+        return self._wants_steps or self._is_first
+
     def progress(self, event: Progress) -> None:
+        self._is_first = False
         arrays: stub.Arrays = {
             "index": np.array([event.index], np.int32),
             "step": np.array([event.step], np.int32),
@@ -65,7 +99,7 @@ class ResponseStream:
         }
         if event.preview:
             arrays["preview"] = bytes_array(event.preview)
-        self._sender.send(stub.response(self._pb_utils, arrays))
+        self._send(arrays)
 
     def finished(self, event: Finished) -> None:
         arrays: stub.Arrays = {
@@ -74,7 +108,7 @@ class ResponseStream:
             "seed": np.array([event.seed], np.int64),
             "info": bytes_array(json.dumps(event.info).encode()),
         }
-        self._sender.send(stub.response(self._pb_utils, arrays))
+        self._send(arrays)
 
     def failed(self, error: TriptychError) -> None:
         """Kept for the last response: a client that asked for real status codes hears nothing after an error."""
@@ -83,12 +117,24 @@ class ResponseStream:
     def closed(self) -> None:
         if self._token:
             self._cancellations.forget(self._token, self._withdrawn)
-        send_last(
-            self._pb_utils, self._sender, None if self._error is None else stub.refusal(self._pb_utils, self._error)
-        )
+        if not self._caller.is_dead:
+            self._send_last()
+        self._caller.forget()
 
     def is_cancelled(self) -> bool:
-        return self._withdrawn.is_set() or bool(self._sender.is_cancelled())
+        return self._withdrawn.is_set() or self._caller.is_dead or self._client.has_left()
+
+    def _send_last(self) -> None:
+        """Triton 2.51 loses an error that comes after other answers to a model's call, and with it the end."""
+        if self._error is not None and self._caller.is_named:
+            self._client.send(stub.response(self._pb_utils, {"info": bytes_array(to_wire(self._error).encode())}))
+            self._client.send_last()
+        else:
+            self._client.send_last(None if self._error is None else stub.refusal(self._pb_utils, self._error))
+
+    def _send(self, arrays: stub.Arrays) -> None:
+        if not self._caller.is_dead:
+            self._client.send(stub.response(self._pb_utils, arrays))
 
 
 def send_last(pb_utils: Any, sender: Any, response: Any = None) -> None:

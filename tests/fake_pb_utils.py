@@ -72,13 +72,25 @@ class FakeSender:
         self.is_final = flags == FINAL
 
     def is_cancelled(self) -> bool:
+        assert not self.is_final, "to ask after the final flag ends Triton 2.51"
         return self.client_is_gone
 
 
 class FakeRequest:
-    def __init__(self, inputs: Arrays) -> None:
+    """Whoever asks for no outputs by name asks for all, as Triton tells it."""
+
+    def __init__(
+        self, inputs: Arrays, *, outputs: Sequence[str] = ("index", "step", "image"), parameters: str = "{}"
+    ) -> None:
         self.inputs = inputs
         self.sender = FakeSender()
+        self._outputs, self._parameters = outputs, parameters
+
+    def requested_output_names(self) -> list[str]:
+        return list(self._outputs)
+
+    def parameters(self) -> str:
+        return self._parameters
 
     def get_response_sender(self) -> FakeSender:
         return self.sender
@@ -94,6 +106,7 @@ class FakePbUtils:
 
     models: dict[str, Callable[[Arrays], Iterator[FakeResponse]]] = field(default_factory=dict)
     calls: list[tuple[str, Arrays]] = field(default_factory=list)
+    asked_for: list[tuple[Sequence[str], Mapping[str, int]]] = field(default_factory=list)  # outputs, parameters
 
     TRITONSERVER_RESPONSE_COMPLETE_FINAL = FINAL
     Tensor = FakeTensor
@@ -112,11 +125,13 @@ class FakePbUtils:
         model_name: str,
         inputs: Sequence[FakeTensor],
         requested_output_names: Sequence[str],
+        parameters: Mapping[str, int] | None = None,
     ) -> SimpleNamespace:
         arrays = {tensor.name(): tensor.array for tensor in inputs}
 
         def exec(decoupled: bool = False) -> Any:
             self.calls.append((model_name, arrays))
+            self.asked_for.append((requested_output_names, parameters or {}))
             if model_name not in self.models:
                 failure = FakeTritonError(f"Model '{model_name}' is not ready.")
                 return iter([FakeResponse(error=failure)]) if decoupled else FakeResponse(error=failure)

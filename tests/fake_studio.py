@@ -109,8 +109,10 @@ class FakeListener:
     pictures: list[Finished] = field(default_factory=list)
     error: TriptychError | None = None
     is_gone: bool = False
+    wants_progress: bool = True
     first_step: threading.Event = field(default_factory=threading.Event)
     end: threading.Event = field(default_factory=threading.Event)
+    looked_at: threading.Event = field(default_factory=threading.Event)
 
     def progress(self, event: Progress) -> None:
         self.told.append("progress")
@@ -130,7 +132,14 @@ class FakeListener:
         self.end.set()
 
     def is_cancelled(self) -> bool:
+        self.looked_at.set()
         return self.is_gone
+
+    def wait_for_looks(self) -> None:
+        """Twice, so that whoever is looked at before this one has been looked at as he is now."""
+        for _ in range(2):
+            self.looked_at.clear()
+            assert self.looked_at.wait(timeout=10), "nobody looks"
 
     def wait(self) -> "FakeListener":
         assert self.end.wait(timeout=10), "nobody closed it"

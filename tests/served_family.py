@@ -50,6 +50,7 @@ class Stream:
     wishes: dict[str, Any]
     events: list[Event] = field(default_factory=list)
     error: Any = None
+    is_over: bool = False
 
     def run(self, on_event: Callable[["Stream"], None] = lambda _stream: None) -> "Stream":
         answers: queue.SimpleQueue[tuple[Any, Any]] = queue.SimpleQueue()
@@ -61,8 +62,9 @@ class Stream:
             self.client.async_stream_infer(self.family, given, enable_empty_final_response=True)
             while not self._take(*answers.get(timeout=60)):
                 on_event(self)
+            self.is_over = True
         finally:
-            self.client.stop_stream(cancel_requests=True)
+            self.client.stop_stream(cancel_requests=not self.is_over)
             self.client.close()
         return self
 

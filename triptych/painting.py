@@ -4,7 +4,7 @@ import queue
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,16 +36,17 @@ class Painter:
     @contextmanager
     def paint(self, wishes: Mapping[str, object]) -> Iterator[Iterator[Event]]:
         """The events of one request. Leaving the `with`, however it is left, ends the work on it."""
-        answers: queue.SimpleQueue[tuple[Any, Any]] = queue.SimpleQueue()
+        answers = _Answers()
         client = triton.InferenceServerClient(self.address)
         # Without the header `triton_grpc_error`, since an error in such a stream may end Triton 2.51: docs/painting.md
-        client.start_stream(lambda result, error: answers.put((result, error)))
+        client.start_stream(lambda result, error: answers.waiting.put((result, error)))
         try:
             with suppress(InferenceServerException):  # a stream that has broken already: its error is among the answers
                 client.async_stream_infer(self.family, self._inputs(wishes), enable_empty_final_response=True)
             yield self._events(answers)
         finally:
-            client.stop_stream(cancel_requests=True)
+            # To cancel what is over makes Triton 2.51 keep the connection's socket for ever, one time in twelve.
+            client.stop_stream(cancel_requests=not answers.are_over)
             client.close()
 
     def _inputs(self, wishes: Mapping[str, object]) -> list[Any]:
@@ -57,16 +58,16 @@ class Painter:
             if wishes.get(tensor.name) is not None
         ]
 
-    def _events(self, answers: "queue.SimpleQueue[tuple[Any, Any]]") -> Iterator[Event]:
-        while True:
-            result, error = answers.get()
+    def _events(self, answers: "_Answers") -> Iterator[Event]:
+        while not answers.are_over:
+            result, error = answers.waiting.get()
             if error is not None:
+                answers.are_over = True
                 raise self._refusal(error)
             response = result.get_response()
+            answers.are_over = response.parameters["triton_final_response"].bool_param
             if response.outputs:
                 yield {output.name: result.as_numpy(output.name) for output in response.outputs}
-            if response.parameters["triton_final_response"].bool_param:
-                return
 
     def _refusal(self, error: InferenceServerException) -> TriptychError:
         ours = from_wire(error.message())
@@ -85,6 +86,14 @@ class Painter:
         if "is not healthy" in error.message():
             return SetupProblem(f"the process of {self.family} has stopped: `triptych up` repairs it within seconds")
         return SetupProblem(f"{self.family} does not paint: {error.message()}")
+
+
+@dataclass
+class _Answers:
+    """Of one stream, as the client's own thread hears them."""
+
+    waiting: "queue.SimpleQueue[tuple[Any, Any]]" = field(default_factory=queue.SimpleQueue)
+    are_over: bool = False
 
 
 def _input(name: str, data_type: DataType, value: object) -> Any:

@@ -29,7 +29,11 @@ class Finished:
 
 
 class Listener(Protocol):
-    """Who asked. Told by one thread, in order; `is_cancelled` alone is asked by any thread, at every tick."""
+    """Who asked. Told by one thread, in order; `is_cancelled` alone is asked by another, every now and then."""
+
+    @property
+    def wants_progress(self) -> bool:
+        """Else it hears of finished pictures only."""
 
     def progress(self, event: Progress) -> None: ...
 

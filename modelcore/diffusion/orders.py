@@ -4,6 +4,7 @@ Knows the listener and the teller; knows nothing of how rows are made or of who 
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,11 +16,15 @@ from numpy.typing import NDArray
 from modelcore.diffusion.encoding import Pixels, encode_picture, encode_preview
 from modelcore.diffusion.events import Finished, Listener, Progress
 from modelcore.diffusion.finishing import Finisher, Unfinished
+from modelcore.diffusion.lookout import Lookout
 from modelcore.diffusion.parameters_text import parameters_text
 from modelcore.diffusion.request import PictureRequest
 from modelcore.diffusion.table import TableRow
 from modelcore.diffusion.teller import Teller
 from modelcore.errors import TriptychError
+
+# Of not taking what it is told. A listener that has gone is noticed much sooner, one that is slow takes no second.
+GIVEN_UP_AFTER_S = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -59,12 +64,14 @@ class Workshop:
 
     model: ModelFacts
     teller: Teller
+    lookout: Lookout
     finisher: Finisher
     preview_pixels: Callable[[NDArray[np.float32]], Pixels]  # latents -> a small picture
+    on_given_up: Callable[[int], None]  # is told how many listeners take nothing
 
 
 class Order:
-    """The last of its pictures to end closes it. Its own state is changed by the teller's thread alone."""
+    """The last of its pictures to end closes it. Ends of pictures come from several threads."""
 
     def __init__(self, listener: Listener, workshop: Workshop, *, on_closed: Callable[[int], None]) -> None:
         self.workshop = workshop
@@ -72,19 +79,23 @@ class Order:
         self.places = 0  # it has taken, of the studio's
         self._listener = listener
         self._on_closed = on_closed
+        self._lock = threading.Lock()
         self._pictures_left = 0
         self._error: TriptychError | None = None
         self._is_cancelled = False
+        workshop.lookout.watch(self.look)
 
     def is_cancelled(self) -> bool:
-        if not self._is_cancelled:
-            try:
-                self._is_cancelled = self._listener.is_cancelled()
-            except Exception:
-                # Whoever cannot be asked cannot be answered either; and the engine has others to serve.
-                _log.exception("a listener failed while it was asked whether it is still there")
-                self._is_cancelled = True
+        """As far as is known: `look` finds out."""
         return self._is_cancelled
+
+    def look(self) -> None:
+        self.workshop.teller.look()
+        self._is_cancelled = self._is_cancelled or self._has_left()
+        if self.workshop.teller.stalled_s(self) > GIVEN_UP_AFTER_S:
+            self._is_cancelled = True
+            self._give_back()
+            self.workshop.on_given_up(self.workshop.teller.stalled)
 
     def pictures(
         self, request: PictureRequest, rows: Sequence[PictureRow], warnings: Sequence[str]
@@ -92,8 +103,12 @@ class Order:
         self._pictures_left = len(rows)
         return [PictureInWork(self, request, index, row, warnings) for index, row in enumerate(rows)]
 
+    @property
+    def wants_progress(self) -> bool:
+        return self._listener.wants_progress
+
     def tell(self, message: Callable[[Listener], None]) -> None:
-        self.workshop.teller.tell(lambda: message(self._listener))
+        self.workshop.teller.tell(self, lambda: message(self._listener))
 
     def turn_away(self, error: TriptychError) -> None:
         """On the caller's own thread: at the door there is nothing yet that this could overtake."""
@@ -101,29 +116,43 @@ class Order:
 
     def refuse(self, error: TriptychError) -> None:
         """Instead of any picture."""
-        self.workshop.teller.tell(lambda: self._close(error))
+        self.workshop.teller.tell(self, lambda: self._close(error))
 
     def leave(self) -> None:
         """Cancelled before any picture."""
-        self.workshop.teller.tell(lambda: self._close(None))
+        self.workshop.teller.tell(self, lambda: self._close(None))
 
     def picture_ended(self, error: TriptychError | None = None) -> None:
-        self.workshop.teller.tell(lambda: self._count_down(error))
-
-    def _count_down(self, error: TriptychError | None) -> None:
         """A picture that fails takes none of its brothers with it: they are delivered before the error is told."""
-        self._error = self._error or error
-        self._pictures_left -= 1
-        if not self._pictures_left:
-            self._close(self._error)
+        with self._lock:
+            self._error = self._error or error
+            self._pictures_left -= 1
+            is_last = self._pictures_left == 0
+        if is_last:
+            self.workshop.teller.tell(self, lambda: self._close(self._error))
+
+    def _has_left(self) -> bool:
+        try:
+            return self._listener.is_cancelled()
+        except Exception:
+            # Whoever cannot be asked cannot be answered either; and there are others to serve.
+            _log.exception("a listener failed while it was asked whether it is still there")
+            return True
 
     def _close(self, error: TriptychError | None) -> None:
         try:
             if error is not None:
                 self._listener.failed(error)
         finally:
-            self._on_closed(self.places)
+            self._give_back()
             self._listener.closed()
+
+    def _give_back(self) -> None:
+        """Once, whether it is closed or given up first."""
+        with self._lock:
+            places, self.places = self.places, 0
+        self._on_closed(places)
+        self.workshop.lookout.forget(self.look)
 
 
 class PictureInWork:
@@ -146,7 +175,7 @@ class PictureInWork:
 
     def stepped(self, eta_s: float) -> None:
         step, steps = self.row.shown_step, self.row.shown_steps
-        if step == self._told_step:
+        if step == self._told_step or not self._order.wants_progress:
             return
         self._told_step = step
         preview = self.row.preview() if self._wants_preview(step) else None

@@ -8,8 +8,9 @@ RETRY_AFTER_S = 5
 
 
 class Places:
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, of: str = "pictures") -> None:
         self._limit = limit
+        self._of = of
         self._taken = 0
         self._lock = threading.Lock()
 
@@ -21,8 +22,8 @@ class Places:
         with self._lock:
             if self._taken + count > self._limit:
                 raise Overloaded(
-                    f"{self._taken} pictures are in work and there is room for {self._limit}, so {count} more are too "
-                    f"many; ask again in about {RETRY_AFTER_S} s",
+                    f"{self._taken} {self._of} are in work and there is room for {self._limit}, so {count} more are "
+                    f"too many; ask again in about {RETRY_AFTER_S} s",
                     retry_after_s=RETRY_AFTER_S,
                 )
             self._taken += count

@@ -70,6 +70,7 @@ class Row:
         self._is_guided = negative is not None
         texts = [positive] if negative is None else [negative, positive]
         self._texts = {name: np.stack([text[name] for text in texts]) for name in positive}
+        self._seen = self._as_seen()
         self._answered: tuple[Floats, Floats] | None = None  # latents as the denoiser saw them, its guided answer
 
     @property
@@ -107,26 +108,26 @@ class Row:
         return 2 if self._is_guided and self._guidance.is_on(self.step, self.steps) else 1
 
     def inputs(self) -> dict[str, Floats]:
-        slots, timestep = self.slots, self._sampler.timestep(self.step)
-        latents = self._seen()
+        slots, latents = self.slots, self._seen
         if self._beside is not None:
             latents = np.concatenate([latents, self._beside])
         return {
-            "latents": np.repeat(latents[None], slots, axis=0),
-            "timestep": np.full((slots, 1), timestep, dtype=np.float32),
+            "latents": np.array([latents] * slots),
+            "timestep": np.array([[self._sampler.timestep(self.step)]] * slots, dtype=np.float32),
             **{name: text[-slots:] for name, text in self._texts.items()},
         }
 
     def advance(self, noise: Floats) -> None:
         """(slots, channels, h, w), the denoiser's answer to `inputs`."""
-        self._check_finite(noise, "the denoiser's answer")
         # A copy where nothing is computed: the answer is a view of the whole call's, and schedulers remember it.
-        answer = guided(noise, self._guidance) if self.slots == 2 else noise[0].copy()
-        self._answered = self._seen(), answer
-        latents = self._sampler.step(self.step, answer, self._latents)
-        self._check_finite(latents, "the scheduler's step")
+        with np.errstate(invalid="ignore"):  # looked at below
+            answer = guided(noise, self._guidance) if self.slots == 2 else noise[0].copy()
+            latents = self._sampler.step(self.step, answer, self._latents)
+        self._check_finite(noise, latents)
+        self._answered = self._seen, answer
         self.step += 1
         self._latents = self._with_kept(latents)
+        self._seen = self._as_seen()
 
     def preview(self) -> Floats | None:
         """The finished latents as the last answer foresees them; None before the first."""
@@ -135,8 +136,9 @@ class Row:
         estimate = self._sampler.estimate(self.step - 1, *self._answered)
         return estimate if self._kept is None else self._kept.blend(self._kept.latents, estimate)
 
-    def _seen(self) -> Floats:
-        return self._sampler.scaled(self.step, self._latents)
+    def _as_seen(self) -> Floats:
+        """The latents as the denoiser is to see them next; there is no next time once all is done."""
+        return self._latents if self.is_done else self._sampler.scaled(self.step, self._latents)
 
     def _with_kept(self, latents: Floats) -> Floats:
         """What is kept gets as much noise as the rest still has."""
@@ -147,8 +149,10 @@ class Row:
             original = self._sampler.noised(self.step, original, self._kept.noise)
         return self._kept.blend(original, latents)
 
-    def _check_finite(self, values: Floats, whose: str) -> None:
-        if not np.isfinite(values).all():
+    def _check_finite(self, noise: Floats, latents: Floats) -> None:
+        """What is no number stays none, so that one look at the step's latents tells of the denoiser's answer too."""
+        if not np.isfinite(latents).all():
+            whose = "the scheduler's step" if np.isfinite(noise).all() else "the denoiser's answer"
             raise InternalFault(
                 f"the picture of seed {self.seed} came to no number: {whose} at call {self.step + 1} of {self.steps} "
                 "has NaN or infinity in it"

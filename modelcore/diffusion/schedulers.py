@@ -24,6 +24,7 @@ from diffusers.schedulers.scheduling_pndm import PNDMScheduler
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 
 from modelcore.contract import Architecture
+from modelcore.diffusion.ddim import DDIMSteps
 from modelcore.diffusion.networks import Floats
 from modelcore.diffusion.noise import NoiseSource
 from modelcore.diffusion.scheduler_names import check_scheduler, scheduler_names
@@ -99,9 +100,12 @@ class Sampler:
         first = skipped_steps * scheduler.order
         self.asked_steps = asked_steps
         self._scheduler = scheduler
-        self._timesteps = scheduler.timesteps[first:]
+        # One by one, now: to cut them out of the tensor costs as much as a small scheduler's step.
+        self._timesteps = list(scheduler.timesteps[first:])
+        self._timesteps_as_numbers: list[float] = scheduler.timesteps[first:].tolist()
         self._draws = _draws(scheduler, noise)
         self._is_flow = isinstance(scheduler, FlowMatchEulerDiscreteScheduler)
+        self._ddim = DDIMSteps(scheduler, scheduler.timesteps[first:]) if _is_plain_ddim(scheduler) else None
         if hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(first)
 
@@ -110,7 +114,7 @@ class Sampler:
         return len(self._timesteps)
 
     def timestep(self, call: int) -> float:
-        return float(self._timesteps[call])
+        return self._timesteps_as_numbers[call]
 
     def started(self, noise: Floats) -> Floats:
         """Latents that are nothing but noise, as loud as the first step expects."""
@@ -118,22 +122,26 @@ class Sampler:
 
     def noised(self, call: int, latents: Floats, noise: Floats) -> Floats:
         """Finished latents as they would look before this call."""
-        timestep = self._timesteps[call : call + 1]
+        timestep = self._timesteps[call][None]
         if self._is_flow:
             return _array(self._scheduler.scale_noise(_tensor(latents), timestep, _tensor(noise)))
         return _array(self._scheduler.add_noise(_tensor(latents), _tensor(noise), timestep))
 
     def scaled(self, call: int, latents: Floats) -> Floats:
         """As the denoiser is to see them."""
-        if self._is_flow:
+        if self._is_flow or self._ddim is not None:
             return latents
         return _array(self._scheduler.scale_model_input(_tensor(latents), self._timesteps[call]))
 
     def step(self, call: int, noise: Floats, latents: Floats) -> Floats:
         """To be called once for each call, in order: most schedulers remember what came before."""
-        timestep = self._timesteps[call]
-        answer = self._scheduler.step(_tensor(noise), timestep, _tensor(latents), **self._draws, return_dict=False)
-        return _array(answer[0])
+        if self._ddim is not None:
+            return self._ddim.step(call, noise, latents)
+        with torch.inference_mode():
+            answer = self._scheduler.step(
+                _tensor(noise), self._timesteps[call], _tensor(latents), **self._draws, return_dict=False
+            )
+            return _array(answer[0])
 
     def estimate(self, call: int, seen: Floats, noise: Floats) -> Floats:
         """The finished latents, foreseen from what the denoiser saw and answered at this call."""
@@ -192,6 +200,11 @@ def _skipped_steps(steps: int, strength: float, architecture: Architecture) -> i
     """As diffusers' pipelines: sd and sdxl round the steps to take down, sd3 up."""
     taken = min(steps * strength, steps)
     return int(steps - taken) if architecture == "sd3" else steps - int(taken)
+
+
+def _is_plain_ddim(scheduler: Any) -> bool:
+    is_bounded = scheduler.config.get("thresholding") or scheduler.config.get("clip_sample")
+    return isinstance(scheduler, DDIMScheduler) and not is_bounded
 
 
 def _draws(scheduler: Any, noise: NoiseSource) -> dict[str, Any]:

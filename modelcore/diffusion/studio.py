@@ -18,6 +18,7 @@ from modelcore.diffusion.engine import Engine
 from modelcore.diffusion.events import Listener, Observer
 from modelcore.diffusion.faults import as_triptych_error
 from modelcore.diffusion.finishing import Decode, Finisher
+from modelcore.diffusion.lookout import Lookout
 from modelcore.diffusion.orders import ModelFacts, Order, PictureRow, Workshop
 from modelcore.diffusion.places import Places
 from modelcore.diffusion.request import PictureRequest
@@ -51,7 +52,13 @@ class Studio:
         pictures_per_decode: int,
         pictures_limit: int = PICTURES_LIMIT,
         observer: Observer | None = None,
+        teller: Teller | None = None,
+        on_given_up: Callable[[int], None] = lambda _stalled: None,
     ) -> None:
+        """The observer may use the same teller, which is closed with the studio.
+
+        `on_given_up` hears of each request that does not take its answer, and how many of them there are.
+        """
         self._preparer = preparer
         self._places = Places(pictures_limit)
         self._gate = threading.Lock()  # so that nothing enters the pool once it is shut
@@ -59,7 +66,8 @@ class Studio:
         self._pool = ThreadPoolExecutor(_PREPARING_THREADS, thread_name_prefix=f"{model.name}-preparer")
         self._engine = Engine(denoise, call_size=call_size, observer=observer, name=model.name)
         finisher = Finisher(decode, pictures_per_call=pictures_per_decode, name=model.name)
-        self._workshop = Workshop(model, Teller(model.name), finisher, preview_pixels)
+        teller = teller or Teller(model.name)
+        self._workshop = Workshop(model, teller, Lookout(model.name), finisher, preview_pixels, on_given_up)
 
     @property
     def pictures_in_work(self) -> int:
@@ -85,10 +93,12 @@ class Studio:
         self._engine.close()
         self._workshop.finisher.close()
         self._workshop.teller.close()
+        self._workshop.lookout.close()
 
     def _prepare(self, arrays: Mapping[str, NDArray[Any]], order: Order) -> None:
         try:
             self._refuse_when_closing()
+            order.look()
             if order.is_cancelled():
                 order.leave()
                 return

@@ -4,6 +4,7 @@ Knows a row by the members of `TableRow` only, and runs no thread: `engine.py` c
 row, its error or its caller's leaving, happens to that row alone.
 """
 
+import itertools
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Protocol
@@ -162,13 +163,14 @@ class Table:
         """The noise for each, (slots, channels, height, width)."""
         inputs = [seat.row.inputs() for seat in sharing]
         slots = [len(next(iter(given.values()))) for given in inputs]
-        stacked = {name: np.concatenate([given[name] for given in inputs]) for name in inputs[0]}
+        stacked = _stacked(inputs)
         started_s = self._clock_s()
         noise = self._denoise(stacked)
         seconds = self._clock_s() - started_s
         self._call_size.took(sharing[0].group, sum(slots), seconds)
         self._observer.call(rows=len(sharing), slots=sum(slots), seconds=seconds)
-        return np.split(noise, np.cumsum(slots)[:-1])
+        ends = itertools.accumulate(slots)
+        return [noise[end - count : end] for end, count in zip(ends, slots, strict=True)]
 
     def _blame(self, sharing: Sequence[Seat], error: Exception) -> None:
         """One row may have spoilt the call: each is asked for alone, and only those fail who fail alone."""
@@ -197,3 +199,9 @@ class Table:
         self._seats.remove(seat)
         self._turns.leave(seat)
         self._observer.rows_in_flight(len(self._seats))
+
+
+def _stacked(inputs: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
+    if len(inputs) == 1:
+        return dict(inputs[0])
+    return {name: np.concatenate([given[name] for given in inputs]) for name in inputs[0]}

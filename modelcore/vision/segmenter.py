@@ -75,7 +75,8 @@ class Segmenter:
         self._limits = limits or PictureLimits()
         self._defaults = AutomaticParameters(**facts.automatic)
 
-    def segment(self, arrays: Arrays) -> Segmented:
+    def segment(self, arrays: Arrays, go_on: Callable[[], None] = lambda: None) -> Segmented:
+        """`go_on` is called before each part of the work on automatic masks, by any thread; it may raise."""
         data = _only_picture(arrays)
         width, height = _size(data, self._limits)
         prompts = read_prompts(arrays, width, height, self._facts)
@@ -84,7 +85,7 @@ class Segmenter:
         # The picture is looked at last: a request that is refused has cost no network anything.
         seen = self._cache.get(hashlib.sha256(data).digest(), lambda: self._see(decode(data, self._limits)))
         if prompts is None:
-            found = self._everything(data, seen, width, height, parameters, multimask)
+            found = self._everything(data, seen, width, height, parameters, multimask, go_on)
             side = self._facts.mask_side_px
             return Segmented(found, None, np.zeros((0, side, side), np.float32))
         return self._pointed_at(prompts, seen, width, height, parameters, multimask)
@@ -116,13 +117,20 @@ class Segmenter:
         height: int,
         parameters: AutomaticParameters,
         multimask: bool,
+        go_on: Callable[[], None],
     ) -> Found:
         whole = (0, 0, width, height)
         picture = decode(data, self._limits) if parameters.crop_n_layers else None
 
         def open_crop(crop: Crop) -> Callable[[Floats], tuple[Floats, Floats]]:
+            go_on()
             crop_seen = seen if picture is None or crop == whole else self._see(picture.crop(crop))
-            return lambda clicks: self._click(crop_seen, clicks, crop, multimask)
+
+            def click(clicks: Floats) -> tuple[Floats, Floats]:
+                go_on()
+                return self._click(crop_seen, clicks, crop, multimask)
+
+            return click
 
         return find_everything(open_crop, width, height, parameters, self._executor)
 

@@ -26,6 +26,9 @@ LONG = {"prompt": "a red circle", "steps": 100, "width": 256, "height": 256, "se
 STEPS_AFTER_LEAVING = 2
 LEAVES_AFTER = 3  # steps
 GRPC_SPARE = 6  # threads and files to poll with, whatever the number of connections
+# By which a process's shared memory grows where more is under way at once than ever before. To lose 10 kB with each
+# request would be more.
+SHARED_MEMORY_STEP_BYTES = 2**20
 
 _CLIENT = """
 import sys, time
@@ -115,8 +118,8 @@ def test_two_hundred_requests_half_of_them_cancelled_leave_nothing_behind(
     before = belongings(triptych_process)
     ask_and_leave(painter, rounds=20)
     assert eventually(lambda: rows_in_flight(triptych) == 0)
-    assert eventually(lambda: not grown(before, belongings(triptych_process))), grown(
-        before, belongings(triptych_process)
+    assert eventually(lambda: not grown(before, belongings(triptych_process))), "\n".join(
+        f"{was} -> {now}" for was, now in grown(before, belongings(triptych_process))
     )
 
 
@@ -162,9 +165,10 @@ def grown(before: dict[int, Belongings], after: dict[int, Belongings]) -> list[t
 
 
 def holds_more(was: Belongings, now: Belongings) -> bool:
-    spare = GRPC_SPARE if was.name == "tritonserver" else 0
+    is_triton = was.name == "tritonserver"  # which has all the others' shared memory too
+    spare = GRPC_SPARE if is_triton else 0
     return (
         now.threads > was.threads + spare
         or now.files > was.files + spare
-        or now.shared_memory_bytes > was.shared_memory_bytes
+        or (not is_triton and now.shared_memory_bytes > was.shared_memory_bytes + SHARED_MEMORY_STEP_BYTES)
     )

@@ -5,6 +5,8 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+import torch
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
 from modelcore.contract import Architecture
 from modelcore.diffusion.noise import NoiseSource
@@ -94,6 +96,30 @@ def test_every_number_of_steps_ends_in_numbers(name: str, steps: int, config: di
         latents = sampler.step(call, 0.5 * sampler.scaled(call, latents), latents)
     assert latents.dtype == np.float32
     assert np.isfinite(latents).all()
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"set_alpha_to_one": True, "timestep_spacing": "trailing"},
+        {"timestep_spacing": "linspace", "beta_schedule": "linear"},
+    ],
+    ids=["as sd", "trailing", "linspace"],
+)
+def test_ddims_steps_are_those_of_diffusers_bit_for_bit(prediction: str, config: dict[str, Any]) -> None:
+    config = {**SD_CONFIG, **config, "prediction_type": prediction}
+    noise, answers = NoiseSource(2), NoiseSource(3)
+    sampler, reference = _sampler(Schedulers(config, "sd"), "ddim", steps=13), DDIMScheduler.from_config(config)
+    reference.set_timesteps(13)
+    latents = sampler.started(noise.draw((4, 5, 7)))
+    theirs = torch.from_numpy(latents.copy())
+    for call, timestep in enumerate(reference.timesteps):
+        answer = answers.draw((4, 5, 7))
+        latents = sampler.step(call, answer, latents)
+        theirs = reference.step(torch.from_numpy(answer), timestep, theirs).prev_sample
+        np.testing.assert_array_equal(latents, theirs.numpy())
 
 
 def _sampler(schedulers: Schedulers, name: str, *, steps: int = 6, noise: Any = None, **more: Any) -> Sampler:

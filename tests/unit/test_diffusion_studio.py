@@ -188,14 +188,16 @@ def test_a_request_that_is_slow_to_prepare_holds_nobody_up() -> None:
 def test_a_cancelled_request_is_closed_without_an_error() -> None:
     network = PatientNetwork()
     made = studio(denoise=network)
-    listener = paint(made, steps=50)
+    listener, staying = paint(made, steps=50), paint(made, steps=3)
     network.wait_for_call()
     listener.is_gone = True
+    staying.wait_for_looks()
     network.let_through(50)
     listener.wait()
+    staying.wait()
     made.close()
-    assert listener.told == ["progress", "closed"]
-    assert network.calls == [1]
+    assert listener.told in (["closed"], ["progress", "closed"])
+    assert set(network.calls[1:]) == {1}
 
 
 def test_a_request_cancelled_before_its_turn_is_not_even_prepared() -> None:

@@ -1,10 +1,12 @@
 import json
+import os
 import threading
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
+from modelcore.caller import Caller
 from modelcore.image_stub import WAITING_AT_ONCE, ImageStub
 from tests.fake_pb_utils import Arrays, FakePbUtils, FakeRequest, FakeResponse, answering, failing
 
@@ -29,6 +31,7 @@ def ask(pb_utils: FakePbUtils, *requests: FakeRequest) -> None:
     stub.execute(list(requests))
     for pool in (stub._waiters, stub._cancellers):
         pool.shutdown()
+    stub._lookout.close()
 
 
 def test_the_pictures_come_in_one_answer_in_their_order() -> None:
@@ -73,10 +76,16 @@ def test_a_pipeline_that_is_not_there_is_unavailable_by_name() -> None:
 
 
 def test_a_client_that_leaves_cancels_the_pipelines_work_by_its_token() -> None:
+    """Without any event of the pipeline, which goes on until it is told."""
+    is_told = threading.Event()
+
     def paints(arrays: Arrays) -> Iterator[FakeResponse]:
-        if "cancel" not in arrays:
+        if "cancel" in arrays:
+            is_told.set()
+        else:
             request.sender.client_is_gone = True
-            yield progress(1)
+            assert is_told.wait(30)
+        yield FakeResponse()
 
     request, pb_utils = FakeRequest(REQUEST), FakePbUtils({"demo": paints})
     ask(pb_utils, request)
@@ -137,7 +146,63 @@ def test_cancelling_does_not_wait_for_those_who_wait_for_pictures() -> None:
             assert is_cancelled.wait(30)
             yield finished(0, 7)
 
-    waiting = [FakeRequest(REQUEST) for _ in range(WAITING_AT_ONCE + 1)]
+    waiting = [FakeRequest(REQUEST) for _ in range(WAITING_AT_ONCE)]
     cancelling = FakeRequest({"prompt": REQUEST["prompt"], "cancel": np.array([b"abc"], dtype=object)})
     ask(FakePbUtils({"demo": paints}), *waiting, cancelling)
     assert [len(request.sender.sent[0].arrays) for request in (waiting[0], waiting[-1], cancelling)] == [3, 3, 0]
+
+
+def test_a_client_that_leaves_before_the_pipeline_knows_its_token_is_cancelled_all_the_same() -> None:
+    is_known, told = threading.Event(), threading.Semaphore(0)
+
+    def paints(arrays: Arrays) -> Iterator[FakeResponse]:
+        if "cancel" in arrays:
+            told.release()
+        else:
+            request.sender.client_is_gone = True
+            assert told.acquire(timeout=30)  # nobody here bears that token yet
+            assert told.acquire(timeout=30)
+            is_known.set()
+        yield FakeResponse()
+
+    request = FakeRequest(REQUEST)
+    ask(FakePbUtils({"demo": paints}), request)
+    assert is_known.is_set()
+    assert request.sender.is_final
+
+
+def test_an_error_that_the_pipeline_tells_after_other_answers_is_the_answer() -> None:
+    told = b"steps must be between 1 and 50: 0 [invalid_input steps]"
+    events = [progress(1), finished(0, 7), answering({"info": np.array([told], dtype=object)})]
+    request = FakeRequest(REQUEST)
+    ask(FakePbUtils({"demo": lambda _arrays: iter(events)}), request)
+    (answer,) = request.sender.sent
+    assert (answer.error().message(), answer.error().code()) == (told.decode(), "INVALID_ARG")
+
+
+def test_more_requests_than_may_wait_are_refused_at_once() -> None:
+    may_go_on = threading.Event()
+
+    def paints(_arrays: Arrays) -> Iterator[FakeResponse]:
+        assert may_go_on.wait(30)
+        yield finished(0, 7)
+
+    stub = ImageStub(FakePbUtils({"demo": paints}), ARGUMENTS)
+    waiting, refused = [FakeRequest(REQUEST) for _ in range(WAITING_AT_ONCE)], FakeRequest(REQUEST)
+    stub.execute([*waiting, refused])
+    error = refused.sender.sent[0].error()
+    may_go_on.set()
+    stub.close()
+    assert error is not None
+    assert error.message().startswith("64 requests are in work and there is room for 64")
+    assert (error.code(), refused.sender.is_final) == ("UNAVAILABLE", True)
+    assert all(request.sender.sent[0].arrays for request in waiting)
+    assert stub._places.taken == 0
+
+
+def test_the_pipeline_is_told_which_process_asks_and_that_it_wants_no_steps() -> None:
+    pb_utils = FakePbUtils({"demo": lambda _arrays: iter([finished(0, 7)])})
+    ask(pb_utils, FakeRequest(REQUEST))
+    ((outputs, parameters),) = pb_utils.asked_for
+    assert ("step" in outputs, Caller(json.dumps(parameters)).is_dead) == (False, False)
+    assert os.getpid() in parameters.values()

@@ -1,6 +1,7 @@
 """From a picture's bytes to masks, with the demo family's weights: right, as Meta's, encoded once, never a crash."""
 
 import io
+import itertools
 import json
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco
 
-from modelcore.errors import InvalidInput, TriptychError
+from modelcore.errors import InvalidInput, TriptychError, Unavailable
 from modelcore.images import encode_png
 from modelcore.vision.islands import without_small_regions
 from modelcore.vision.masks import Region, from_json
@@ -293,3 +294,17 @@ def test_a_turned_picture_is_pointed_at_as_it_is_seen(served: InProcess) -> None
     arrays = {"points": np.array([[[100, 250]]], np.float32), "point_labels": np.ones((1, 1), np.int64)}
     turned = served.segmenter.segment({"image": np.array([buffer.getvalue()], dtype=np.object_), **arrays})
     assert regions(turned, 1.0) == find(served, upright, **arrays)
+
+
+def test_work_on_automatic_masks_ends_where_nobody_waits_for_them(served: InProcess) -> None:
+    """Of 256 calls of the decoder."""
+    parts = itertools.count()
+
+    def go_on() -> None:
+        if next(parts) >= 4:
+            raise Unavailable("the request was cancelled")
+
+    many = {"points_per_side": np.array([64], np.int32), "points_per_batch": np.array([16], np.int32)}
+    with pytest.raises(Unavailable):
+        served.segmenter.segment({"image": image(THREE.sample(0).drawing.pixels), **many}, go_on)
+    assert next(parts) <= 6

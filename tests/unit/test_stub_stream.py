@@ -1,3 +1,8 @@
+import json
+import os
+import subprocess
+import sys
+
 import numpy as np
 
 from modelcore.diffusion.events import Finished, Progress
@@ -10,7 +15,7 @@ FINISHED = Finished(index=1, seed=7, image=b"png", info={"model": "demo"})
 
 
 def stream_of(request: FakeRequest, cancellations: Cancellations | None = None, token: bytes = b"") -> ResponseStream:
-    return ResponseStream(FakePbUtils(), request.sender, cancellations or Cancellations(), token)
+    return ResponseStream(FakePbUtils(), request, cancellations or Cancellations(), token)
 
 
 def test_progress_is_sent_with_what_it_has() -> None:
@@ -55,12 +60,62 @@ def test_an_error_is_the_last_thing_that_is_sent() -> None:
     assert request.sender.is_final
 
 
+def test_who_asks_for_no_steps_hears_of_the_first_alone() -> None:
+    stream = stream_of(FakeRequest({}, outputs=("index", "image", "seed", "info")))
+    wanted = [stream.wants_progress]
+    stream.progress(PROGRESS)
+    assert [*wanted, stream.wants_progress] == [True, False]
+
+
+def test_who_asks_for_steps_hears_of_all() -> None:
+    stream = stream_of(FakeRequest({}, outputs=("step",)))
+    stream.progress(PROGRESS)
+    assert stream.wants_progress
+
+
+def test_to_a_dead_caller_nothing_is_sent_and_its_request_is_cancelled() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as caller:
+        request = FakeRequest({}, parameters=json.dumps({"triptych_caller": caller.pid}))
+        stream = stream_of(request)
+        was_cancelled = stream.is_cancelled()
+        caller.kill()
+        assert os.waitid(os.P_PID, caller.pid, os.WEXITED | os.WNOWAIT)  # dead, and still a zombie
+        stream.progress(PROGRESS)
+        stream.finished(FINISHED)
+        stream.closed()
+    assert (was_cancelled, request.sender.sent, request.sender.is_final) == (False, [], False)
+
+
+def test_a_calling_model_hears_of_an_error_in_an_answer_before_the_last() -> None:
+    """Triton 2.51 would lose it, and the end with it, had there been any answer before."""
+    request = FakeRequest({}, parameters=json.dumps({"triptych_caller": os.getpid()}))
+    stream = stream_of(request)
+    stream.failed(InvalidInput("steps must be between 1 and 50: 0", field="steps"))
+    stream.closed()
+    (told,) = request.sender.sent
+    assert told.arrays["info"].item() == b"steps must be between 1 and 50: 0 [invalid_input steps]"
+    assert request.sender.is_final
+
+
+def test_a_caller_that_never_was_counts_as_dead() -> None:
+    request = FakeRequest({}, parameters=json.dumps({"triptych_caller": 10**12}))
+    assert stream_of(request).is_cancelled()
+
+
 def test_a_client_that_is_gone_has_cancelled() -> None:
     request = FakeRequest({})
     stream = stream_of(request)
     assert not stream.is_cancelled()
     request.sender.client_is_gone = True
     assert stream.is_cancelled()
+
+
+def test_who_has_had_his_last_answer_is_not_asked_again() -> None:
+    request = FakeRequest({})
+    stream = stream_of(request)
+    request.sender.client_is_gone = True
+    stream.closed()
+    assert not stream.is_cancelled()
 
 
 def test_the_token_of_a_request_cancels_it() -> None:

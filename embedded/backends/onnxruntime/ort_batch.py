@@ -3,6 +3,7 @@
 Plain arrays in, plain arrays out. Knows nothing of Triton or ONNX Runtime; is given a `run`.
 """
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,8 @@ def run_calls(calls: Sequence[Call], run: Run, *, batches: bool) -> list[Arrays 
 
 def _groups(calls: Sequence[Call]) -> list[list[int]]:
     """Positions of the calls that can share a run: same tensors, same dims past the batch."""
+    if len(calls) == 1:
+        return [[0]]
     groups: dict[Any, list[int]] = {}
     for position, call in enumerate(calls):
         key = tuple((name, array.shape[1:]) for name, array in call.inputs.items())
@@ -74,7 +77,7 @@ def _run_stacked(calls: Sequence[Call], run: Run) -> list[Arrays]:
     results = dict(zip(wanted, run(wanted, _stack(calls)), strict=True))
     for name, result in results.items():
         _check_rows(name, result, sum(rows))
-    ends = np.cumsum(rows)
+    ends = itertools.accumulate(rows)
     # Slices along the first dimension are views: nothing is copied until Triton takes the answer.
     return [
         {name: results[name][end - count : end] for name in call.outputs}
