@@ -15,6 +15,7 @@ from modelcore.contract import (
 )
 
 TEXT_MAX_BATCH = 32
+DENOISERS = frozenset({"unet", "transformer"})
 DENOISER_MAX_BATCH = 32  # 16 pictures with guidance, which take two rows each
 AUTOENCODER_MAX_BATCH = 8  # a row's activations are the largest of all the networks
 
@@ -104,7 +105,8 @@ def _served(
         inputs=inputs,
         outputs=outputs,
         max_batch_size=max_batch,
-        batching=DynamicBatching(),
+        # The engine is the denoiser's batcher; Triton's own would only add a thread's waking to every step.
+        batching=None if suffix in DENOISERS else DynamicBatching(),
         instances=InstanceGroup(),
         gpu=GpuProfile(instances=InstanceGroup(kind="KIND_GPU")),
     )

@@ -24,7 +24,7 @@ from diffusers.schedulers.scheduling_pndm import PNDMScheduler
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 
 from modelcore.contract import Architecture
-from modelcore.diffusion.ddim import DDIMSteps
+from modelcore.diffusion.lean_steps import lean_steps
 from modelcore.diffusion.networks import Floats
 from modelcore.diffusion.noise import NoiseSource
 from modelcore.diffusion.scheduler_names import check_scheduler, scheduler_names
@@ -105,7 +105,7 @@ class Sampler:
         self._timesteps_as_numbers: list[float] = scheduler.timesteps[first:].tolist()
         self._draws = _draws(scheduler, noise)
         self._is_flow = isinstance(scheduler, FlowMatchEulerDiscreteScheduler)
-        self._ddim = DDIMSteps(scheduler, scheduler.timesteps[first:]) if _is_plain_ddim(scheduler) else None
+        self._lean = lean_steps(scheduler, first, noise)
         if hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(first)
 
@@ -129,14 +129,14 @@ class Sampler:
 
     def scaled(self, call: int, latents: Floats) -> Floats:
         """As the denoiser is to see them."""
-        if self._is_flow or self._ddim is not None:
+        if self._is_flow or self._lean is not None:
             return latents
         return _array(self._scheduler.scale_model_input(_tensor(latents), self._timesteps[call]))
 
     def step(self, call: int, noise: Floats, latents: Floats) -> Floats:
         """To be called once for each call, in order: most schedulers remember what came before."""
-        if self._ddim is not None:
-            return self._ddim.step(call, noise, latents)
+        if self._lean is not None:
+            return self._lean.step(call, noise, latents)
         with torch.inference_mode():
             answer = self._scheduler.step(
                 _tensor(noise), self._timesteps[call], _tensor(latents), **self._draws, return_dict=False
@@ -200,11 +200,6 @@ def _skipped_steps(steps: int, strength: float, architecture: Architecture) -> i
     """As diffusers' pipelines: sd and sdxl round the steps to take down, sd3 up."""
     taken = min(steps * strength, steps)
     return int(steps - taken) if architecture == "sd3" else steps - int(taken)
-
-
-def _is_plain_ddim(scheduler: Any) -> bool:
-    is_bounded = scheduler.config.get("thresholding") or scheduler.config.get("clip_sample")
-    return isinstance(scheduler, DDIMScheduler) and not is_bounded
 
 
 def _draws(scheduler: Any, noise: NoiseSource) -> dict[str, Any]:

@@ -6,12 +6,11 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
 from modelcore.contract import Architecture
 from modelcore.diffusion.noise import NoiseSource
 from modelcore.diffusion.scheduler_names import SCHEDULERS, check_scheduler, scheduler_names
-from modelcore.diffusion.schedulers import Sampler, Schedulers
+from modelcore.diffusion.schedulers import Sampler, Schedulers, make_scheduler
 from modelcore.errors import InvalidInput
 from modelcore.family import family_names, read_family
 from tests.diffusion_pipelines import REFERENCE_SCHEDULERS
@@ -108,18 +107,26 @@ def test_every_number_of_steps_ends_in_numbers(name: str, steps: int, config: di
     ],
     ids=["as sd", "trailing", "linspace"],
 )
-def test_ddims_steps_are_those_of_diffusers_bit_for_bit(prediction: str, config: dict[str, Any]) -> None:
+@pytest.mark.parametrize("first", [0, 4, 5])
+@pytest.mark.parametrize("steps", [12, 13])
+@pytest.mark.parametrize("name", ["ddim", "dpmpp_sde"])
+def test_steps_without_torch_are_those_of_diffusers_bit_for_bit(
+    name: str, steps: int, first: int, prediction: str, config: dict[str, Any]
+) -> None:
     config = {**SD_CONFIG, **config, "prediction_type": prediction}
-    noise, answers = NoiseSource(2), NoiseSource(3)
-    sampler, reference = _sampler(Schedulers(config, "sd"), "ddim", steps=13), DDIMScheduler.from_config(config)
-    reference.set_timesteps(13)
-    latents = sampler.started(noise.draw((4, 5, 7)))
-    theirs = torch.from_numpy(latents.copy())
-    for call, timestep in enumerate(reference.timesteps):
-        answer = answers.draw((4, 5, 7))
-        latents = sampler.step(call, answer, latents)
-        theirs = reference.step(torch.from_numpy(answer), timestep, theirs).prev_sample
-        np.testing.assert_array_equal(latents, theirs.numpy())
+    reference, noise = make_scheduler(name, config, "sd"), NoiseSource(2)
+    reference.set_timesteps(steps)
+    reference.set_begin_index(first) if name != "ddim" else None
+    draws = {"generator": torch.Generator("cpu").manual_seed(1)}
+    sampler = _sampler(Schedulers(config, "sd"), name, steps=steps, strength=(steps - first) / steps)
+    latents = noise.draw((4, 6, 8))
+    theirs = torch.from_numpy(latents.copy())[None]
+    for call, timestep in enumerate(reference.timesteps[first:]):
+        answer = noise.draw((4, 6, 8))
+        latents = sampler.step(call, answer, sampler.scaled(call, latents))
+        theirs = reference.step(torch.from_numpy(answer)[None], timestep, theirs, **draws).prev_sample
+        np.testing.assert_array_equal(latents, theirs[0].numpy())
+    assert call == sampler.calls - 1
 
 
 def _sampler(schedulers: Schedulers, name: str, *, steps: int = 6, noise: Any = None, **more: Any) -> Sampler:
