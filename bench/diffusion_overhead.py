@@ -4,7 +4,8 @@
 
 By turns in one run. The bare sum makes the same calls, of the same shapes and with the same session settings, in this
 process and in a row: the prompt, each step of the UNet with guidance, the decoder. All else is
-overhead: calls from model to model inside Triton, schedulers, telling the client of each step, the PNG.
+overhead: calls from model to model inside Triton, schedulers, the PNG. Two ways to ask: for one answer, and for a
+stream that also tells of each step, which takes time from the UNet where both share two cores.
 """
 
 import argparse
@@ -12,12 +13,14 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
+import tritonclient.grpc as triton
 
 from bench.diffusion_sharing import FAMILY, FIRST_PORT, serving
 from modelcore.family import Defaults, read_family
@@ -28,6 +31,12 @@ _PORT = FIRST_PORT + 20
 _LATENT_CHANNELS = 4
 _PX_PER_LATENT = 8
 _TOKENS = 32
+_TENSORS: dict[str, tuple[str, Any]] = {
+    "prompt": ("BYTES", np.object_),
+    "seed": ("INT64", np.int64),
+    "steps": ("INT32", np.int32),
+    "guidance_scale": ("FP32", np.float32),
+}
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,11 @@ class Overhead:
         """Of the best rounds: whatever else the machine does can only make a round slower."""
         return min(self.pictures_s) / min(self.bare_s)
 
+    def __str__(self) -> str:
+        single = statistics.median(mine / theirs for mine, theirs in zip(self.pictures_s, self.bare_s, strict=True))
+        best = f"{min(self.pictures_s):.3f} s where its calls take {min(self.bare_s):.3f}"
+        return f"{best}, ratio {self.ratio:.3f} (best rounds); {single:.3f} in the median of single rounds"
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.diffusion_overhead", description=__doc__.splitlines()[0])
@@ -51,25 +65,22 @@ def main() -> int:
     diffusion = read_family(FAMILIES / FAMILY).diffusion
     assert diffusion is not None
     with tempfile.TemporaryDirectory() as scratch, serving(Path(scratch, "repository"), "", _PORT) as address:
-        found = measure(
-            picture(Painter(address, FAMILY), arguments.steps),
-            bare_calls(MODEL_REPOSITORY, FAMILY, diffusion.defaults, arguments.steps),
-            arguments.rounds,
-        )
-    ratios = [mine / theirs for mine, theirs in zip(found.pictures_s, found.bare_s, strict=True)]
-    say(f"best of {arguments.rounds}: a picture {min(found.pictures_s):.3f} s, its calls {min(found.bare_s):.3f} s")
-    say(f"ratio of the best {found.ratio:.3f}; of single rounds {statistics.median(ratios):.3f} in the median")
+        ways = {
+            "one answer": answered(address, arguments.steps),
+            "a stream": streamed(Painter(address, FAMILY), arguments.steps),
+        }
+        bare = bare_calls(MODEL_REPOSITORY, FAMILY, diffusion.defaults, arguments.steps)
+        for name, found in measure(ways, bare, arguments.rounds).items():
+            say(f"{name}: {found}")
     return 0
 
 
-def measure(paint: Callable[[], None], bare: Callable[[], None], rounds: int) -> Overhead:
-    taken: list[tuple[float, float]] = []
-    for way in (paint, bare):  # buffers
+def measure(ways: Mapping[str, Callable[[], None]], bare: Callable[[], None], rounds: int) -> dict[str, Overhead]:
+    for way in (*ways.values(), bare):  # buffers
         way()
-    for _ in range(rounds):
-        taken.append((seconds(paint), seconds(bare)))
-    pictures_s, bare_s = zip(*taken, strict=True)
-    return Overhead(pictures_s, bare_s)
+    taken = [[seconds(way) for way in (*ways.values(), bare)] for _ in range(rounds)]
+    *pictures_s, bare_s = zip(*taken, strict=True)
+    return {name: Overhead(mine_s, bare_s) for name, mine_s in zip(ways, pictures_s, strict=True)}
 
 
 def seconds(way: Callable[[], None]) -> float:
@@ -78,18 +89,36 @@ def seconds(way: Callable[[], None]) -> float:
     return time.perf_counter() - started_s
 
 
-def picture(painter: Painter, steps: int) -> Callable[[], None]:
-    """The prompt is new each time, for the texts of earlier ones are remembered."""
-    turn = iter(range(10**6))
+def answered(address: str, steps: int, family: str = FAMILY) -> Callable[[], None]:
+    client, wishes = triton.InferenceServerClient(address), several_wishes(steps)
 
     def paint() -> None:
-        number = next(turn)
-        wishes = {"prompt": f"a red circle {number}", "seed": number, "steps": steps, "guidance_scale": 4.0}
-        with painter.paint(wishes) as events:
+        client.infer(f"{family}_image", [tensor_of(name, value) for name, value in next(wishes).items()])
+
+    return paint
+
+
+def streamed(painter: Painter, steps: int) -> Callable[[], None]:
+    wishes = several_wishes(steps)
+
+    def paint() -> None:
+        with painter.paint(next(wishes)) as events:
             for _ in events:
                 pass
 
     return paint
+
+
+def several_wishes(steps: int) -> Iterator[dict[str, Any]]:
+    """The prompt is new each time, for the texts of earlier ones are remembered; to every bench as well."""
+    for _ in range(10**6):
+        seed = int(np.random.default_rng().integers(2**31))
+        yield {"prompt": f"a red circle {seed}", "seed": seed, "steps": steps, "guidance_scale": 4.0}
+
+
+def tensor_of(name: str, value: Any) -> triton.InferInput:
+    data_type, kind = _TENSORS[name]
+    return triton.InferInput(name, [1], data_type).set_data_from_numpy(np.array([value], kind))
 
 
 def bare_calls(repository: Path, family: str, size: Defaults, steps: int) -> Callable[[], None]:
