@@ -13,8 +13,8 @@ from modelcore.picture_files import PictureFile, read_picture_file
 
 READABLE_FORMATS = ("PNG", "JPEG", "WEBP")
 
-# Pillow says "broken" in many ways: truncated data, bad compression, values out of range.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error)
+# Pillow says "broken" in many ways: truncated data, bad compression, values out of range, a palette that is not there.
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, AssertionError, struct.error)
 # EXIF's orientation -> what makes the picture upright.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from modelcore.errors import InvalidInput, UnsupportedFormat
 
 MAX_PIECES = 4096  # chunks of a PNG or WebP, segments of a JPEG; encoders write a few, careful ones 1,300 in 10 MiB
+# A progressive JPEG needs about ten, each of which is a walk over all of its pixels, however few bytes it has.
+MAX_SCANS = 64
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_SCAN = 0xDA
+_JPEG_SCAN_MARKER = b"\xff\xda"  # within pixels an 0xff is always followed by a zero
 # APP14 tells how CMYK is stored; the other application segments and comments only describe.
 _JPEG_DESCRIPTIONS = frozenset(range(0xE0, 0xF0)) - {0xE0, 0xEE} | {0xFE}
 _JPEG_FILL = re.compile(rb"\xff+")
@@ -84,6 +87,7 @@ def _read_jpeg(data: bytes) -> PictureFile:
         if marker == 0xE1 and body.startswith(b"Exif\0\0"):
             orientation = exif_orientation(body[6:])
         if marker == _JPEG_SCAN:
+            _check_scans(data.count(_JPEG_SCAN_MARKER, start))
             kept.append(data[start:])
             break
         if marker not in _JPEG_DESCRIPTIONS:
@@ -91,6 +95,11 @@ def _read_jpeg(data: bytes) -> PictureFile:
     if size is None:
         raise _damaged()
     return PictureFile("JPEG", *size, orientation, b"".join(kept))
+
+
+def _check_scans(scans: int) -> None:
+    if scans > MAX_SCANS:
+        raise InvalidInput(f"a JPEG may have {MAX_SCANS} scans: {scans}", field="image")
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:

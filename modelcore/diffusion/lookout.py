@@ -43,8 +43,13 @@ class Lookout:
 
     def _run(self) -> None:
         while self._wait():
-            for look in tuple(self._looks):
-                _safely(look)
+            self._look_around()
+
+    def _look_around(self) -> None:
+        """A function of its own, so that nothing holds the last one seen while we wait: Triton cannot unload a model
+        while anybody holds one of its requests."""
+        for look in tuple(self._looks):
+            _safely(look)
 
     def _wait(self) -> bool:
         """For the next time, and for somebody to look at; False when it is time to go."""

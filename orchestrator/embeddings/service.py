@@ -44,7 +44,8 @@ class Embeddings:
 
     async def embed(self, inputs: Sequence[Input], model: str = "clip", dimensions: int | None = None) -> Embedded:
         if model not in self._names:
-            raise NotFound(f"there is no model {shortened(model)!r} for embeddings", field="model")
+            names = ", ".join(self._names)
+            raise NotFound(f"there is no model {shortened(model)!r} for embeddings; there are: {names}", field="model")
         chunks = _chunks(inputs)
         answers = await self._ask_all(chunks)
         embedded = _gather(len(inputs), chunks, answers)

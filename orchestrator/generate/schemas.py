@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from modelcore.text.limits import TextLimits
 from orchestrator.analyze.schemas import BasicSegmentation, basic_segmentation
-from orchestrator.gallery.pictures import Parent
+from orchestrator.gallery.pictures import Image, Parent
 from orchestrator.generate.order import Order
 from orchestrator.generate.painter import Step
 from orchestrator.generate.service import Generated
@@ -88,6 +88,9 @@ class GeneratedImage(BaseModel):
     id: str
     url: str
     seed: int
+    variation_seed: int | None = Field(
+        None, description="Of the noise that it was varied towards, in a walk from `seed`'s."
+    )
     width: int
     height: int
 
@@ -122,7 +125,7 @@ class Progress(BaseModel):
 
 def generate_answer(request_id: str, generated: Generated) -> GenerateAnswer:
     first, analysis = generated.images[0], generated.analysis
-    images = [_listed(image.id, image.seed, image.width, image.height) for image in generated.images]
+    images = [_listed(image) for image in generated.images]
     return GenerateAnswer(
         request_id=request_id,
         image_id=first.id,
@@ -142,5 +145,13 @@ def progress(step: Step) -> Progress:
     return Progress(index=step.index, step=step.step, steps=step.steps, eta_s=step.eta_s, preview=preview)
 
 
-def _listed(image_id: str, seed: Any, width: int, height: int) -> GeneratedImage:
-    return GeneratedImage(id=image_id, url=f"/images/{image_id}/file", seed=seed, width=width, height=height)
+def _listed(image: Image) -> GeneratedImage:
+    assert image.seed is not None, "what was painted has a seed"
+    return GeneratedImage(
+        id=image.id,
+        url=f"/images/{image.id}/file",
+        seed=image.seed,
+        variation_seed=image.params.get("parameters", {}).get("variation_seed"),
+        width=image.width,
+        height=image.height,
+    )

@@ -58,8 +58,9 @@ class SegmentRequest(AboutPicture):
         given = {name: value for name in PARAMETERS if (value := getattr(self, name)) is not None}
         AutomaticParameters(**given)
         numbers = given | {name: value for name in _OTHERS if (value := getattr(self, name)) is not None}
-        scalars = {name: np.array([value], _TYPES[name]) for name, value in numbers.items()}
-        return Question(prompt_arrays(self.points, self.point_labels, self.boxes) | scalars)
+        with np.errstate(over="ignore"):  # infinity lies in no picture and within no bounds, as little as 1e80 does
+            scalars = {name: np.array([value], _TYPES[name]) for name, value in numbers.items()}
+            return Question(prompt_arrays(self.points, self.point_labels, self.boxes) | scalars)
 
 
 _OTHERS = ("multimask", "polygon_tolerance")

@@ -37,6 +37,7 @@ from orchestrator.variations.service import Variations
 
 router = APIRouter(route_class=StrictJsonRoute, tags=["Generate"])
 
+_LAST_ONE = VariationsRequest.model_validate({})  # what a request without a body asks for
 Events = AsyncGenerator[Step | Generated, None]
 _ANSWERED: Responses = {
     200: {
@@ -71,12 +72,12 @@ async def _memory(
 async def vary(
     request: Request,
     response: Response,
-    wishes: Annotated[VariationsRequest, Body(openapi_examples=REQUESTS)],
     owner: CreatingCaller,
     service: Annotated[Variations, Depends(variations_service)],
     generate: Annotated[Generate, Depends(generate_service)],
     records: Annotated[Idempotency, Depends(idempotency)],
     memory: Annotated[Memory[VariationsAnswer], Depends(_memory)],
+    wishes: Annotated[VariationsRequest, Body(openapi_examples=REQUESTS)] = _LAST_ONE,
 ) -> Any:
     """Pictures like one that is there: other noise, or painted over. They are kept, and know what they came from."""
     generate.check_model(wishes.model)

@@ -191,10 +191,13 @@ FORMS = [
         (400, 404),
         form_to("/analyze", picture_part(), content_type=f"multipart/form-data; boundary={'x' * 5_000}"),
     ),
-    Row(
-        "an unknown charset",
-        200,
-        form_to("/analyze", picture_part(), content_type="multipart/form-data; boundary=B; charset=utf-99"),
+    *(
+        Row(
+            f"a form in the charset {charset}",
+            400,
+            form_to("/analyze", picture_part(), content_type=f"multipart/form-data; boundary=B; charset={charset}"),
+        )
+        for charset in ("utf-99", "undefined", "punycode", "idna")
     ),
     Row("a part without a name", 400, form_to("/analyze", part("form-data"))),
     Row("a part without a disposition", 400, form_to("/analyze", b"--B\r\n\r\nx\r\n")),

@@ -85,6 +85,16 @@ async def test_without_a_name_it_is_the_last_picture(client: httpx.AsyncClient, 
     assert (await vary(client))["parent_id"] == parent
 
 
+async def test_without_a_body_it_is_the_last_picture_too(client: httpx.AsyncClient, parent: str) -> None:
+    assert (await client.post("/variations")).json()["parent_id"] == parent
+
+
+async def test_each_tells_the_seed_that_it_was_varied_towards(client: httpx.AsyncClient, parent: str) -> None:
+    """The pipeline counts up from the seed that was asked for."""
+    body = await vary(client, image_id=parent, seed=5)
+    assert body["images"][0]["variation_seed"] == 5
+
+
 async def test_the_gallery_knows_what_it_is_a_variation_of(client: httpx.AsyncClient, parent: str) -> None:
     body = await vary(client, image_id=parent, num_images=2)
     ids = [image["id"] for image in body["images"]]

@@ -1,4 +1,5 @@
 import threading
+import weakref
 
 from modelcore.diffusion.lookout import Lookout
 
@@ -43,6 +44,18 @@ def test_who_is_forgotten_is_looked_at_no_more() -> None:
         pass
     assert watched.wait(2)
     assert not forgotten.looks.acquire(blocking=False)
+    lookout.close()
+
+
+def test_who_is_forgotten_is_held_no_more() -> None:
+    """Triton cannot unload a model while anybody holds one of its requests."""
+    lookout, forgotten, gone = Lookout(), Watched(), threading.Event()
+    weakref.finalize(forgotten, gone.set)
+    lookout.watch(forgotten.look)
+    assert forgotten.wait(1)
+    lookout.forget(forgotten.look)
+    del forgotten
+    assert gone.wait(10)
     lookout.close()
 
 

@@ -133,3 +133,12 @@ def test_opacity_is_upright_as_the_picture_is() -> None:
     exif[0x0112] = 6
     turned = encoded(Image.fromarray(np.dstack([RAMP, alpha])), exif=exif)
     assert np.array_equal(decode_opacity(turned, LIMITS), np.rot90(alpha, -1))
+
+
+def test_a_palette_picture_without_its_palette_is_damaged() -> None:
+    """Pillow asserts that it is there."""
+    header = struct.pack(">IIBBBBB", 64, 64, 8, 3, 0, 0, 0)
+    rows = zlib.compress(b"".join(b"\0" + bytes(64) for _ in range(64)))
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    with pytest.raises(InvalidInput, match="damaged"):
+        decode_opacity(data, LIMITS)

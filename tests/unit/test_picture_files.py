@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from modelcore.errors import InvalidInput, TriptychError
 from modelcore.images import PictureLimits, decode
-from modelcore.picture_files import MAX_PIECES, exif_orientation, read_picture_file
+from modelcore.picture_files import MAX_PIECES, MAX_SCANS, exif_orientation, read_picture_file
 
 LIMITS = PictureLimits()
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -142,3 +142,17 @@ def test_an_orientation_out_of_range_means_upright(value: int) -> None:
 @pytest.mark.parametrize("exif", [b"", b"II", b"II*\0\xff\xff\xff\xff", b"XX*\0\x08\0\0\0"])
 def test_broken_exif_means_upright(exif: bytes) -> None:
     assert exif_orientation(exif) == 1
+
+
+def test_a_jpeg_of_very_many_scans_is_refused_before_it_is_decoded() -> None:
+    """Each costs a walk over all pixels: 34 bytes for two milliseconds."""
+    plain = encoded(picture(), "JPEG", progressive=True)
+    last = plain.rindex(b"\xff\xda")
+    bomb = plain[:-2] + plain[last:-2] * MAX_SCANS + plain[-2:]
+    with pytest.raises(InvalidInput, match=f"{MAX_SCANS} scans"):
+        read_picture_file(bomb)
+
+
+def test_a_progressive_jpeg_is_read() -> None:
+    with Image.open(io.BytesIO(plain := encoded(picture(), "JPEG", progressive=True))) as wanted:
+        np.testing.assert_array_equal(np.asarray(decode(plain, LIMITS)), np.asarray(wanted.convert("RGB")))

@@ -145,6 +145,7 @@ def watch(server: TritonServer, instance: Instance) -> None:
 def summary(options: TritonOptions, settings: Settings, instance: Instance, seconds: float) -> str:
     rest = f"http://{settings.host}:{settings.port}"
     triton = options.local_address
+    key = ' -H "Authorization: Bearer $TRIPTYCH_KEY"' if settings.keys_are_needed else ""
     return f"""
 Triptych is ready after {seconds:.1f} s
 
@@ -153,7 +154,7 @@ Triptych is ready after {seconds:.1f} s
   metrics   {rest}/metrics   http://{triton}:{options.metrics_port}/metrics
   logs      {instance.rest_log}   {instance.triton_log}
 
-  curl -s {rest}/v1/embeddings -H 'Content-Type: application/json' -d '{{"input": "a large red circle"}}'"""
+  curl -s {rest}/v1/embeddings{key} -H 'Content-Type: application/json' -d '{{"input": "a large red circle"}}'"""
 
 
 def painting_line(options: TritonOptions, settings: Settings) -> str:
