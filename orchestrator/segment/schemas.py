@@ -14,6 +14,7 @@ from modelcore.sam2_models import SEGMENT
 from modelcore.vision.automatic_parameters import PARAMETERS, AutomaticParameters
 from modelcore.vision.masks import Polygon, Region
 from modelcore.vision.rle import decode
+from modelcore.vision.segment_answer import tolerance_of
 from orchestrator.pictures.regions import Question
 from orchestrator.pictures.schemas import TOP_LABELS, AboutPicture, ClassScore, LabelsField, Rle, TopField, class_scores
 from orchestrator.segment.prompts import prompt_arrays
@@ -60,6 +61,7 @@ class SegmentRequest(AboutPicture):
         numbers = given | {name: value for name in _OTHERS if (value := getattr(self, name)) is not None}
         with np.errstate(over="ignore"):  # infinity lies in no picture and within no bounds, as little as 1e80 does
             scalars = {name: np.array([value], _TYPES[name]) for name, value in numbers.items()}
+            tolerance_of(scalars)
             return Question(prompt_arrays(self.points, self.point_labels, self.boxes) | scalars)
 
 

@@ -65,6 +65,8 @@ def test_equal_requests_are_the_same_question_and_others_are_not() -> None:
         ({"boxes": []}, "boxes"),
         ({"boxes": [[0, 0, 1, 1]] * (MAX_PROMPTS + 1)}, "boxes"),
         ({"pred_iou_thresh": 1.5}, "pred_iou_thresh"),
+        ({"polygon_tolerance": -1}, "polygon_tolerance"),
+        ({"polygon_tolerance": 1e300}, "polygon_tolerance"),
         ({"points_per_side": 0}, "points_per_side"),
         ({"crop_n_layers": 3}, "crop_n_layers"),
     ],
