@@ -74,6 +74,7 @@ class SDESteps:
     def __init__(self, scheduler: Any, first: int, noise: NoiseSource) -> None:
         self._predicts = scheduler.config.prediction_type
         self._source = noise
+        self._scheduler, self._first = scheduler, first
         self._signals = [_Signal(scheduler, sigma) for sigma in scheduler.sigmas[first:]]
         # Whoever joins in the middle has no earlier answer for the second order.
         orders = [1, *scheduler.order_list[first + 1 :]]
@@ -92,6 +93,8 @@ class SDESteps:
             slope = move.steepness * (finished - self._before)
             stepped = move.keeps * self._start + move.takes * self._before + move.half * slope + move.draws * drawn
         self._before = finished
+        # Its `add_noise`, which inpainting needs, goes by the step that it believes to be at.
+        self._scheduler._step_index = self._first + call + 1
         return stepped
 
 
