@@ -204,7 +204,7 @@ async def test_two_pictures_are_one_too_many(client: httpx.AsyncClient) -> None:
         ("multipart/form-data", b"x", 400),
         ("multipart/form-data; boundary=a", b"x", 400),
         ("multipart/form-data; boundary=a", b"--a\r\nContent-Disposition: form-data\r\n\r\nx\r\n--a--\r\n", 400),
-        ("multipart/form-data; boundary=a; charset=klingon", b"--a--\r\n", 404),
+        ("multipart/form-data; boundary=a; charset=klingon", b"--a--\r\n", 400),
         ("multipart/form-data; boundary=a", b"--a\r\nbroken header\r\n\r\nx", 400),
         ("application/json", b"{", 400),
         ("application/json", b"[]", 422),
