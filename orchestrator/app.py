@@ -13,6 +13,7 @@ import orchestrator.generate.router
 import orchestrator.health.router
 import orchestrator.home.router
 import orchestrator.images.router
+import orchestrator.job_routes.router
 import orchestrator.models.router
 import orchestrator.openai_images.router
 import orchestrator.probe.router
@@ -20,7 +21,6 @@ import orchestrator.segment.router
 import orchestrator.stories.router
 import orchestrator.variations.router
 import orchestrator.visualize.router
-import orchestrator.work.router
 from orchestrator.edge.access import Access, AccessRules
 from orchestrator.edge.admission import Admission
 from orchestrator.edge.body_limit import BodyLimit, BodyRules
@@ -47,7 +47,7 @@ _API = (
     orchestrator.segment.router.router,
     orchestrator.visualize.router.router,
     orchestrator.images.router.router,
-    orchestrator.work.router.router,
+    orchestrator.job_routes.router.router,
     orchestrator.stories.router.router,
     orchestrator.embeddings.router.router,
     orchestrator.openai_images.router.router,

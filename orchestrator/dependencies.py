@@ -14,6 +14,7 @@ from orchestrator.gallery.service import Gallery
 from orchestrator.gallery.similar import Similar
 from orchestrator.generate.service import Generate
 from orchestrator.health.service import Health
+from orchestrator.job_routes.intake import Intake
 from orchestrator.jobs.idempotency import Idempotency
 from orchestrator.jobs.service import Jobs
 from orchestrator.metrics import Metrics
@@ -26,7 +27,6 @@ from orchestrator.running import Services
 from orchestrator.segment.service import Segment
 from orchestrator.variations.service import Variations
 from orchestrator.visualize.service import Visualize
-from orchestrator.work.intake import Intake
 
 Caller = Annotated[str, Depends(caller)]
 CreatingCaller = Annotated[str, Depends(creating_caller)]

@@ -17,6 +17,7 @@ from orchestrator.generate.estimate import Estimator
 from orchestrator.generate.painter import Painter
 from orchestrator.generate.service import Generate
 from orchestrator.health.service import Health
+from orchestrator.job_routes.intake import Intake
 from orchestrator.jobs.idempotency import Idempotency
 from orchestrator.jobs.service import Jobs
 from orchestrator.keys.quota import Quota
@@ -39,7 +40,6 @@ from orchestrator.visualize.service import Visualize
 from orchestrator.watchdog.repairs import RepairRules, Repairs
 from orchestrator.watchdog.supervisor import Supervisor
 from orchestrator.watchdog.watch import Watchdog, WatchRules
-from orchestrator.work.intake import Intake
 from orchestrator.worker import job_handlers
 
 

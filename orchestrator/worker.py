@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def job_handlers(painter: Painter, segment: Segment, analyze: Analyze) -> Mapping[str, Handler]:
-    """One for each kind of job that this version can do; `work/intake.py` is where their requests come in."""
+    """One for each kind of job that this version can do; `job_routes/intake.py` is where their requests come in."""
     return {
         "generate": GenerateHandler(painter),
         "segment": SegmentHandler(segment),

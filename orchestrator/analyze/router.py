@@ -17,9 +17,9 @@ from orchestrator.dependencies import Caller, analyze_service, callers_pictures
 from orchestrator.edge.leaving import while_connected
 from orchestrator.edge.picture_request import picture_body, read_picture_request
 from orchestrator.edge.scopes import needs
+from orchestrator.job_routes.dependencies import ACCEPTED_IF_PREFERRED, IntakeService, Submits
 from orchestrator.pictures.callers import CallersPictures
 from orchestrator.schemas import problem_responses
-from orchestrator.work.dependencies import ACCEPTED_IF_PREFERRED, IntakeService, Submits
 
 router = APIRouter(tags=["Understand"])
 _EXAMPLE = {"labels": ["a red circle", "a blue square"], "top": 2}

@@ -1,6 +1,7 @@
 """`Idempotency-Key` over HTTP: what a request's key stands for, and answers that are given again.
 
-The rules are in jobs/idempotency.py. A request that is answered by a job keeps its key there; see work/dependencies.py.
+The rules are in jobs/idempotency.py. A request that is answered by a job keeps its key there: see
+job_routes/dependencies.py.
 """
 
 import contextlib

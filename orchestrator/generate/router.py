@@ -21,11 +21,11 @@ from orchestrator.generate.examples import ANSWER, REQUESTS, STREAM
 from orchestrator.generate.painter import Step
 from orchestrator.generate.schemas import GenerateAnswer, GenerateRequest, generate_answer, progress
 from orchestrator.generate.service import Generate, Generated
+from orchestrator.job_routes.dependencies import ACCEPTED_IF_PREFERRED, IntakeService, Submits
 from orchestrator.jobs.idempotency import Idempotency
 from orchestrator.pictures.base64_pictures import write_base64
 from orchestrator.pictures.callers import CallersPictures
 from orchestrator.schemas import Responses, problem_responses
-from orchestrator.work.dependencies import ACCEPTED_IF_PREFERRED, IntakeService, Submits
 
 router = APIRouter(route_class=StrictJsonRoute, tags=["Generate"])
 

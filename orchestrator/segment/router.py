@@ -10,11 +10,11 @@ from orchestrator.dependencies import Caller, callers_pictures, segment_service
 from orchestrator.edge.leaving import while_connected
 from orchestrator.edge.picture_request import picture_body, read_picture_request
 from orchestrator.edge.scopes import needs
+from orchestrator.job_routes.dependencies import ACCEPTED_IF_PREFERRED, IntakeService, Submits
 from orchestrator.pictures.callers import CallersPictures
 from orchestrator.schemas import problem_responses
 from orchestrator.segment.schemas import SegmentAnswer, SegmentRequest, segment_answer
 from orchestrator.segment.service import Segment
-from orchestrator.work.dependencies import ACCEPTED_IF_PREFERRED, IntakeService, Submits
 
 router = APIRouter(tags=["Understand"])
 

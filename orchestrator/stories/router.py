@@ -10,12 +10,12 @@ from orchestrator.edge.caller import NOBODY
 from orchestrator.edge.json_route import StrictJsonRoute
 from orchestrator.edge.scopes import needs
 from orchestrator.gallery.service import Gallery
+from orchestrator.job_routes.dependencies import IntakeService, JobsService, Submits
+from orchestrator.job_routes.router import checked
 from orchestrator.jobs.model import Job
 from orchestrator.pictures.base64_pictures import write_base64
 from orchestrator.schemas import Responses, problem_responses
 from orchestrator.stories.schemas import STATUS_OF, PendingJob, StoryImageRequest, StoryJob, StoryResult
-from orchestrator.work.dependencies import IntakeService, JobsService, Submits
-from orchestrator.work.router import checked
 
 router = APIRouter(route_class=StrictJsonRoute, tags=["Stories"])
 

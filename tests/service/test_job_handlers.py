@@ -7,11 +7,11 @@ import grpc
 import pytest
 
 from modelcore.catalog import CATALOG
+from orchestrator.job_routes.schemas import REQUEST_OF_KIND
 from orchestrator.jobs.model import Job, Submission
 from orchestrator.lasting import Lasting
 from orchestrator.settings import Settings
 from orchestrator.triton import Triton, open_channel
-from orchestrator.work.schemas import REQUEST_OF_KIND
 from orchestrator.worker import handlers_on
 from tests.service.conftest import FAMILIES
 from tests.service.fake_triton import FakeTriton, refuses

@@ -11,13 +11,13 @@ from orchestrator.edge.caller import creating_caller
 from orchestrator.edge.idempotency import REPLAYED, read_key
 from orchestrator.edge.own_answers import with_headers_of
 from orchestrator.edge.preferences import RESPOND_ASYNC, prefers_async
+from orchestrator.job_routes.examples import JOB
+from orchestrator.job_routes.intake import Intake
+from orchestrator.job_routes.schemas import JobDetails, job_details, job_url
 from orchestrator.jobs.acceptance import Accepted
 from orchestrator.jobs.model import Submission
 from orchestrator.jobs.service import Jobs
 from orchestrator.schemas import Responses
-from orchestrator.work.examples import JOB
-from orchestrator.work.intake import Intake
-from orchestrator.work.schemas import JobDetails, job_details, job_url
 
 _LOCATION = {"description": "Where the job is.", "schema": {"type": "string"}}
 ACCEPTED: Responses = {

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from orchestrator.analyze.schemas import AnalyzeRequest
 from orchestrator.generate.schemas import GenerateRequest
+from orchestrator.job_routes.intake import AnyRequest
 from orchestrator.jobs.events import JobEvent
 from orchestrator.jobs.forecast import Outlook
 from orchestrator.jobs.model import Job, Priority, State
@@ -14,7 +15,6 @@ from orchestrator.jobs.service import MAX_PAGE, JobPage
 from orchestrator.pictures.base64_pictures import write_base64
 from orchestrator.schemas import StrictRequest
 from orchestrator.segment.schemas import SegmentRequest
-from orchestrator.work.intake import AnyRequest
 
 REQUEST_OF_KIND: Mapping[str, type[AnyRequest]] = {
     "generate": GenerateRequest,

@@ -16,12 +16,10 @@ from orchestrator.edge.event_stream import MEDIA_TYPE, EventStream, event, with_
 from orchestrator.edge.json_route import StrictJsonRoute
 from orchestrator.edge.scopes import needs
 from orchestrator.errors import shortened
-from orchestrator.jobs.events import BEFORE_ALL, JobEvent, event_of
-from orchestrator.schemas import Responses, problem_responses
-from orchestrator.work.dependencies import ACCEPTED, IntakeService, JobsService, Submits
-from orchestrator.work.examples import EVENTS, JOB, REQUESTS, SUMMARY
-from orchestrator.work.intake import AnyRequest
-from orchestrator.work.schemas import (
+from orchestrator.job_routes.dependencies import ACCEPTED, IntakeService, JobsService, Submits
+from orchestrator.job_routes.examples import EVENTS, JOB, REQUESTS, SUMMARY
+from orchestrator.job_routes.intake import AnyRequest
+from orchestrator.job_routes.schemas import (
     KINDS,
     REQUEST_OF_KIND,
     JobDetails,
@@ -32,6 +30,8 @@ from orchestrator.work.schemas import (
     job_details,
     jobs_page,
 )
+from orchestrator.jobs.events import BEFORE_ALL, JobEvent, event_of
+from orchestrator.schemas import Responses, problem_responses
 
 router = APIRouter(route_class=StrictJsonRoute, tags=["Jobs"])
 
