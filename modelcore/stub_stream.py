@@ -122,7 +122,10 @@ class ResponseStream:
         self._caller.forget()
 
     def is_cancelled(self) -> bool:
-        return self._withdrawn.is_set() or self._caller.is_dead or self._client.has_left()
+        if self._withdrawn.is_set():
+            return True
+        # Of a model that calls this one Triton never tells: that one cancels by its token.
+        return self._caller.is_dead if self._caller.is_named else self._client.has_left()
 
     def _send_last(self) -> None:
         """Triton 2.51 loses an error that comes after other answers to a model's call, and with it the end."""

@@ -132,6 +132,7 @@ class FakeObserver:
     calls: list[tuple[int, int, float]] = field(default_factory=list)
     in_flight: list[int] = field(default_factory=list)
     cancelled_rows: int = 0
+    requests_over: int = 0
 
     def queue_wait(self, seconds: float) -> None:
         self.waits_s.append(seconds)
@@ -144,3 +145,6 @@ class FakeObserver:
 
     def cancelled(self, rows: int) -> None:
         self.cancelled_rows += rows
+
+    def request_over(self) -> None:
+        self.requests_over += 1

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from modelcore.diffusion.call_sizes import FixedCallSize
 from modelcore.diffusion.encoding import Pixels
-from modelcore.diffusion.events import Finished, Progress
+from modelcore.diffusion.events import Finished, Observer, Progress
 from modelcore.diffusion.finishing import Decode
 from modelcore.diffusion.orders import ModelFacts
 from modelcore.diffusion.request import PictureRequest
@@ -83,6 +83,7 @@ def studio(
     decode: Decode = grey,
     pictures_limit: int = 8,
     pictures_per_decode: int = 4,
+    observer: Observer | None = None,
 ) -> Studio:
     return Studio(
         preparer or FakePreparer(),
@@ -93,6 +94,7 @@ def studio(
         call_size=FixedCallSize(8),
         pictures_per_decode=pictures_per_decode,
         pictures_limit=pictures_limit,
+        observer=observer,
     )
 
 

@@ -49,7 +49,7 @@ class Listener(Protocol):
 
 
 class Observer(Protocol):
-    """Who measures. Told by the engine's thread between two calls of the network, so it must be quick."""
+    """Who measures. Told mostly by the engine's thread between two calls of the network, so it must be quick."""
 
     def queue_wait(self, seconds: float) -> None:
         """A row has waited this long for its first step."""
@@ -60,6 +60,9 @@ class Observer(Protocol):
     def rows_in_flight(self, count: int) -> None: ...
 
     def cancelled(self, rows: int) -> None: ...
+
+    def request_over(self) -> None:
+        """Its last answer is the next thing that is told. Not told by the engine's thread."""
 
 
 class NoObserver:
@@ -75,4 +78,7 @@ class NoObserver:
         pass
 
     def cancelled(self, rows: int) -> None:
+        pass
+
+    def request_over(self) -> None:
         pass

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from modelcore.diffusion.call_sizes import CallSize
 from modelcore.diffusion.encoding import Pixels
 from modelcore.diffusion.engine import Engine
-from modelcore.diffusion.events import Listener, Observer
+from modelcore.diffusion.events import Listener, NoObserver, Observer
 from modelcore.diffusion.faults import as_triptych_error
 from modelcore.diffusion.finishing import Decode, Finisher
 from modelcore.diffusion.lookout import Lookout
@@ -61,10 +61,11 @@ class Studio:
         """
         self._preparer = preparer
         self._places = Places(pictures_limit)
+        self._observer = observer or NoObserver()
         self._gate = threading.Lock()  # so that nothing enters the pool once it is shut
         self._is_closing = False
         self._pool = ThreadPoolExecutor(_PREPARING_THREADS, thread_name_prefix=f"{model.name}-preparer")
-        self._engine = Engine(denoise, call_size=call_size, observer=observer, name=model.name)
+        self._engine = Engine(denoise, call_size=call_size, observer=self._observer, name=model.name)
         finisher = Finisher(decode, pictures_per_call=pictures_per_decode, name=model.name)
         teller = teller or Teller(model.name)
         self._workshop = Workshop(model, teller, Lookout(model.name), finisher, preview_pixels, on_given_up)
@@ -75,7 +76,7 @@ class Studio:
 
     def paint(self, arrays: Mapping[str, NDArray[Any]], listener: Listener) -> None:
         """Returns at once; everything else is told to the listener, refusals too."""
-        order = Order(listener, self._workshop, on_closed=self._places.give_back)
+        order = Order(listener, self._workshop, on_closed=self._close_order)
         with self._gate:
             try:
                 self._refuse_when_closing()
@@ -110,6 +111,10 @@ class Studio:
             return
         for picture in order.pictures(request, rows, warnings):
             self._engine.submit(picture.row, picture)
+
+    def _close_order(self, places: int) -> None:
+        self._places.give_back(places)
+        self._observer.request_over()
 
     def _take_places(self, order: Order, count: int) -> None:
         self._places.take(count)

@@ -14,7 +14,7 @@ from PIL import Image
 from modelcore.diffusion.request import PictureRequest
 from modelcore.diffusion.studio import Studio
 from modelcore.errors import InternalFault, InvalidInput, ModelUnavailable, Overloaded, Unavailable
-from tests.fake_rows import FakeRow, Floats, PatientNetwork
+from tests.fake_rows import FakeObserver, FakeRow, Floats, PatientNetwork
 from tests.fake_studio import MODEL, FakeListener, FakePreparer, arrays_of, grey, paint, picture_request, studio
 
 ENDLESS = 10**9  # steps
@@ -93,6 +93,15 @@ def test_a_step_that_takes_two_calls_is_told_once() -> None:
     listener = paint(made, steps=3).wait()
     made.close()
     assert [(event.step, event.steps) for event in listener.steps] == [(1, 3), (2, 3), (3, 3)]
+
+
+@pytest.mark.parametrize("pictures", [1, 3])
+def test_who_measures_hears_of_a_requests_end_once(pictures: int) -> None:
+    observer = FakeObserver()
+    made = studio(observer=observer)
+    paint(made, num_images=pictures).wait()
+    made.close()
+    assert observer.requests_over == 1
 
 
 def test_bad_input_fails_and_closes_without_a_picture() -> None:

@@ -110,6 +110,13 @@ def test_a_client_that_is_gone_has_cancelled() -> None:
     assert stream.is_cancelled()
 
 
+def test_a_calling_model_that_lives_has_not_left_whatever_triton_says() -> None:
+    """It is not even asked: that takes the processor from the network, 50 times a second."""
+    request = FakeRequest({}, parameters=json.dumps({"triptych_caller": os.getpid()}))
+    request.sender.client_is_gone = True
+    assert not stream_of(request).is_cancelled()
+
+
 def test_who_has_had_his_last_answer_is_not_asked_again() -> None:
     request = FakeRequest({})
     stream = stream_of(request)
