@@ -112,6 +112,9 @@ class ResponseStream:
 
     def failed(self, error: TriptychError) -> None:
         """Kept for the last response: a client that asked for real status codes hears nothing after an error."""
+        # Without the frames it came through: they hold the request's arrays, and us. Until the cycle collector came,
+        # which counts objects and not bytes, refused requests of 20 MB would pile up.
+        error.__traceback__ = error.__cause__ = error.__context__ = None
         self._error = error
 
     def closed(self) -> None:

@@ -12,6 +12,7 @@ from onnx import TensorProto
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
+from embedded import leftovers
 from embedded.server import TritonServer
 from tests.triton import onnx_models
 from tests.triton.onnx_models import IDENTITY_CONFIG, ONE_CPU_INSTANCE, VALUES, identity, parameter
@@ -51,6 +52,22 @@ def test_text_that_is_not_utf8_is_the_callers_fault(backend_client: InferenceSer
     with pytest.raises(InferenceServerException, match=r"'in_BYTES': .* UTF-8") as refusal:
         backend_client.infer("types", inputs)
     assert refusal.value.status() == "StatusCode.INVALID_ARGUMENT"
+
+
+def test_runs_that_fail_give_their_shared_memory_back(
+    backend_server: TritonServer, backend_client: InferenceServerClient
+) -> None:
+    large = given("x", np.zeros((1, 1_000_000), np.float32))  # 4 MB, and one row of 3 is what the graph can add to
+    for _ in range(40):
+        with pytest.raises(InferenceServerException, match="could not run"):
+            backend_client.infer("loose", [large])
+    assert shared_bytes(backend_server) < 60_000_000
+
+
+def shared_bytes(server: TritonServer) -> int:
+    """What its processes share with each other: a megabyte each, and what they needed at their busiest."""
+    files = leftovers.SHARED_MEMORY.glob(f"{leftovers.prefix_of(server.guardian_pid)}*")
+    return sum(file.stat().st_size for file in files)
 
 
 def test_eight_waiting_requests_become_one_run(backend_client: InferenceServerClient) -> None:

@@ -1,6 +1,8 @@
 """The three parts of the onnxruntime backend that know nothing of Triton's Python API."""
 
+import gc
 import sys
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,6 +66,19 @@ def test_a_failing_call_takes_no_other_with_it() -> None:
     assert answers[0]["y"][0, 0] == 2
     assert isinstance(answers[1], RunFailed)
     assert answers[2]["y"][0, 0] == 6
+
+
+@pytest.mark.parametrize("batches", [True, False])
+def test_a_failure_that_is_kept_holds_no_tensor(batches: bool) -> None:
+    failing = call([-1])
+    tensor = weakref.ref(failing.inputs["x"])
+    gc.disable()  # which undoes circles, some day
+    try:
+        answers = ort_batch.run_calls([failing], Doubling(), batches=batches)
+        del failing
+        assert (type(answers[0]), tensor()) == (RunFailed, None)
+    finally:
+        gc.enable()
 
 
 def test_without_batching_each_call_runs_alone() -> None:
@@ -206,6 +221,38 @@ def test_threads_do_not_spin_unless_told_to() -> None:
     assert ort_settings.session_options(config()).get_session_config_entry(entry) == "0"
     spinning = config(parameters={entry: {"string_value": "1"}})
     assert ort_settings.session_options(spinning).get_session_config_entry(entry) == "1"
+
+
+SHRINKAGE = "memory.enable_memory_arena_shrinkage"
+
+
+def shrinks(options: onnxruntime.RunOptions) -> str:
+    """What of it gives memory back; empty: nothing."""
+    try:
+        return str(options.get_run_config_entry(SHRINKAGE))
+    except RuntimeError:
+        return ""
+
+
+def test_only_a_trial_run_gives_its_memory_back() -> None:
+    assert shrinks(ort_settings.run_options({})) == ""
+    assert shrinks(ort_settings.trial_run_options({}, CPU)) == "cpu:0"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "device", "expected"),
+    [
+        ({"enable_mem_arena": "0"}, CPU, ""),
+        ({SHRINKAGE: "cpu:0;gpu:1"}, GPU, "cpu:0;gpu:1"),
+        ({}, GPU, ""),
+    ],
+    ids=["no arena", "as the config says", "gpu"],
+)
+def test_a_trial_run_asks_for_nothing_that_is_not_there(
+    parameters: dict[str, str], device: Device, expected: str
+) -> None:
+    config = {"parameters": {key: {"string_value": value} for key, value in parameters.items()}}
+    assert shrinks(ort_settings.trial_run_options(config, device)) == expected
 
 
 def test_gpu_instance_runs_on_its_own_device_with_the_native_options() -> None:

@@ -2,8 +2,10 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modelcore.diffusion.events import Finished, Progress
 from modelcore.errors import InvalidInput
@@ -58,6 +60,25 @@ def test_an_error_is_the_last_thing_that_is_sent() -> None:
         "INVALID_ARG",
     )
     assert request.sender.is_final
+
+
+def test_an_error_that_is_kept_holds_nothing_of_the_request() -> None:
+    stream = stream_of(FakeRequest({}))
+    prompt = refuse(stream)
+    assert prompt() is None
+
+
+def refuse(stream: ResponseStream) -> "weakref.ref[NDArray[np.uint8]]":
+    """The prompt of a request that was refused, as long as somebody holds it."""
+    prompt = np.zeros(8, np.uint8)
+    try:
+        try:
+            raise ValueError
+        except ValueError as cause:
+            raise InvalidInput("a prompt may have 4 bytes: 8") from cause
+    except InvalidInput as error:
+        stream.failed(error)
+    return weakref.ref(prompt)
 
 
 def test_who_asks_for_no_steps_hears_of_the_first_alone() -> None:

@@ -56,6 +56,8 @@ class TritonPythonModel:
         providers = ort_settings.providers(config, device, onnxruntime.get_available_providers())
         self._session = _open_session(file, ort_settings.session_options(config), providers)
         self._run_options = ort_settings.run_options(config)
+        self._trial_options = ort_settings.trial_run_options(config, device)
+        self._proven_bytes = 0  # the largest inputs of a run that has succeeded
         self._signature: Signature = make_signature(
             config,
             graph_tensors(self._session.get_inputs()),
@@ -70,7 +72,7 @@ class TritonPythonModel:
             try:
                 calls.append(self._read(request))
             except RunFailed as problem:
-                refused[position] = problem
+                refused[position] = problem.without_frames()
         answers = iter(run_calls(calls, self._run, batches=self._signature.batches))
         return [_response(refused.get(position) or next(answers)) for position in range(len(requests))]
 
@@ -91,12 +93,15 @@ class TritonPythonModel:
         return Call(inputs, tuple(request.requested_output_names()))
 
     def _run(self, outputs: Sequence[str], inputs: Arrays) -> Sequence[Array]:
+        input_bytes = sum(array.nbytes for array in inputs.values())
+        options = self._run_options if input_bytes <= self._proven_bytes else self._trial_options
         try:
-            results: Sequence[Array] = self._session.run(list(outputs), inputs, self._run_options)
+            results: Sequence[Array] = self._session.run(list(outputs), inputs, options)
         except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
             reason = _plain_reason(error)
             fault = type(error).__name__ == "InvalidArgument"
             raise RunFailed(f"model '{self._name}' could not run: {reason}", is_callers_fault=fault) from None
+        self._proven_bytes = max(self._proven_bytes, input_bytes)
         return results
 
 

@@ -23,6 +23,15 @@ class RunFailed(Exception):
         self.reason = reason
         self.is_callers_fault = is_callers_fault
 
+    def without_frames(self) -> "RunFailed":
+        """To be kept. The frames it came through hold the request's tensors, and at their outer end itself.
+
+        Such a circle waits for the cycle collector, which counts objects and not bytes: failed requests of 20 MB would
+        fill the memory that Triton shares with us before it comes.
+        """
+        self.__context__ = None
+        return self.with_traceback(None)
+
 
 @dataclass(frozen=True)
 class Call:
@@ -58,7 +67,7 @@ def _run_alone(call: Call, run: Run) -> Arrays | RunFailed:
     try:
         return dict(zip(call.outputs, run(call.outputs, call.inputs), strict=True))
     except RunFailed as failure:
-        return failure
+        return failure.without_frames()
 
 
 def _run_group(calls: Sequence[Call], run: Run) -> Sequence[Arrays | RunFailed]:
@@ -66,7 +75,7 @@ def _run_group(calls: Sequence[Call], run: Run) -> Sequence[Arrays | RunFailed]:
         return _run_stacked(calls, run)
     except RunFailed as failure:
         if len(calls) == 1:
-            return [failure]
+            return [failure.without_frames()]
     # One bad call spoils the stack: find out which, and answer the others.
     return [answer for call in calls for answer in _run_group([call], run)]
 

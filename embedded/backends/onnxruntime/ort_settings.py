@@ -65,7 +65,7 @@ def session_options(config: Mapping[str, Any]) -> onnxruntime.SessionOptions:
     )
     options.intra_op_num_threads = _count(parameters, "intra_op_thread_count")
     options.inter_op_num_threads = _count(parameters, "inter_op_thread_count")
-    options.enable_cpu_mem_arena = _choice(parameters, "enable_mem_arena", _BOOLEANS, "1")
+    options.enable_cpu_mem_arena = _has_arena(parameters)
     options.enable_mem_pattern = _choice(parameters, "enable_mem_pattern", _BOOLEANS, "1")
     options.add_session_config_entry(_ALLOW_SPINNING, "0")
     for key, value in parameters.items():
@@ -79,6 +79,18 @@ def run_options(config: Mapping[str, Any]) -> onnxruntime.RunOptions:
     shrinkage = _parameters(config).get(_ARENA_SHRINKAGE)
     if shrinkage is not None:
         options.add_run_config_entry(_ARENA_SHRINKAGE, shrinkage)
+    return options
+
+
+def trial_run_options(config: Mapping[str, Any], device: Device) -> onnxruntime.RunOptions:
+    """For a run larger than any that has succeeded: the arena gives its memory back, for this may never be asked again.
+
+    A graph may work on gigabytes before it finds that an input is too long, and an arena keeps what it has ever had.
+    """
+    options = run_options(config)
+    # Where there is no arena, to ask for less of it is an error.
+    if not device.is_gpu and _ARENA_SHRINKAGE not in _parameters(config) and _has_arena(_parameters(config)):
+        options.add_run_config_entry(_ARENA_SHRINKAGE, "cpu:0")
     return options
 
 
@@ -129,6 +141,10 @@ def refuse_unsupported(config: Mapping[str, Any]) -> None:
 
 def _parameters(config: Mapping[str, Any]) -> dict[str, str]:
     return {key: value["string_value"] for key, value in (config.get("parameters") or {}).items()}
+
+
+def _has_arena(parameters: Mapping[str, str]) -> bool:
+    return bool(_choice(parameters, "enable_mem_arena", _BOOLEANS, "1"))
 
 
 def _graph_level(config: Mapping[str, Any]) -> onnxruntime.GraphOptimizationLevel:
