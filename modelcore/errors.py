@@ -19,7 +19,8 @@
     └── SetupProblem           this machine or configuration cannot serve; one clear line
 
 An error crosses Triton as one line, `detail [code field]`, written by `to_wire` and read by `from_wire`, so that a
-direct client of Triton can read it and the orchestrator can raise the same error again.
+direct client of Triton can read it and the orchestrator can raise the same error again. Where another time than usual
+is good for trying again, it stands at the end, in seconds: `detail [code field retry=5]`.
 """
 
 import re
@@ -83,10 +84,11 @@ class QuotaExceeded(TriptychError):
 
 class Unavailable(TriptychError):
     code = "unavailable"
+    usual_retry_s: ClassVar[int] = 1
 
-    def __init__(self, detail: str, *, field: str = "", retry_after_s: int = 1) -> None:
+    def __init__(self, detail: str, *, field: str = "", retry_after_s: int | None = None) -> None:
         super().__init__(detail, field=field)
-        self.retry_after_s = retry_after_s
+        self.retry_after_s = self.usual_retry_s if retry_after_s is None else retry_after_s
 
 
 class Overloaded(Unavailable):
@@ -99,8 +101,9 @@ class DeadlineExceeded(Unavailable):
 
 class ModelUnavailable(Unavailable):
     code = "model_unavailable"
+    usual_retry_s = 5
 
-    def __init__(self, model: str, detail: str, *, retry_after_s: int = 5) -> None:
+    def __init__(self, model: str, detail: str, *, retry_after_s: int | None = None) -> None:
         super().__init__(detail, retry_after_s=retry_after_s)
         self.model = model
 
@@ -124,15 +127,23 @@ ERRORS_ON_THE_WIRE: tuple[type[TriptychError], ...] = (
     Unavailable,
     InternalFault,
 )
-_WIRE_TAIL = re.compile(r"(?P<detail>.*) \[(?P<code>[a-z_]+)(?: (?P<field>[a-z0-9_.-]+))?\]$", re.DOTALL)
+_WIRE_TAIL = re.compile(
+    r"(?P<detail>.*) \[(?P<code>[a-z_]+)(?: (?P<field>[a-z0-9_.-]+))?(?: retry=(?P<retry>[0-9]{1,5}))?\]$", re.DOTALL
+)
 # Triton puts this in front of an error that came out of a step of an ensemble.
 _ENSEMBLE_PREFIX = re.compile(r"^in ensemble '[^']*', ")
 
 
 def to_wire(error: TriptychError) -> str:
     subject = error.model if isinstance(error, ModelUnavailable) else error.field
-    tail = f"{error.code} {subject}" if subject else error.code
-    return f"{error.detail} [{tail}]"
+    words = (error.code, subject, _retry_word(error))
+    return f"{error.detail} [{' '.join(word for word in words if word)}]"
+
+
+def _retry_word(error: TriptychError) -> str:
+    if isinstance(error, Unavailable) and error.retry_after_s != error.usual_retry_s:
+        return f"retry={error.retry_after_s}"
+    return ""
 
 
 def from_wire(message: str) -> TriptychError | None:
@@ -140,9 +151,11 @@ def from_wire(message: str) -> TriptychError | None:
     match = _WIRE_TAIL.match(_ENSEMBLE_PREFIX.sub("", message.strip()))
     if match is None:
         return None
+    detail, field = match["detail"], match["field"] or ""
+    retry_after_s = int(match["retry"]) if match["retry"] else None
     if match["code"] == ModelUnavailable.code:
-        return ModelUnavailable(match["field"] or "", match["detail"])
-    for kind in ERRORS_ON_THE_WIRE:
-        if kind.code == match["code"]:
-            return kind(match["detail"], field=match["field"] or "")
-    return None
+        return ModelUnavailable(field, detail, retry_after_s=retry_after_s)
+    kind = next((kind for kind in ERRORS_ON_THE_WIRE if kind.code == match["code"]), None)
+    if kind is not None and issubclass(kind, Unavailable):
+        return kind(detail, field=field, retry_after_s=retry_after_s)
+    return None if kind is None else kind(detail, field=field)

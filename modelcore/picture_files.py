@@ -67,7 +67,7 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     for _ in range(MAX_PIECES):
         end = position + 12 + _big(_exactly(data, position, 4))
         chunk = _exactly(data, position, end - position)
-        if zlib.crc32(chunk[4:-4]) != _big(chunk[-4:]):
+        if zlib.crc32(memoryview(chunk)[4:-4]) != _big(chunk[-4:]):
             raise _damaged()
         yield chunk[4:8], chunk
         if chunk[4:8] == b"IEND":

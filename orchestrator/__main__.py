@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import suppress
 
 import uvicorn
 from pydantic import ValidationError
@@ -9,12 +10,17 @@ from pydantic import ValidationError
 from modelcore.errors import SetupProblem
 from orchestrator.app import create_app
 from orchestrator.edge.connection import ConnectionRules, bounded_connections
+from orchestrator.edge.listening import Server
 from orchestrator.keys.door import check_door
 from orchestrator.logs import configure_logging
+from orchestrator.memory import give_back_large_blocks
 from orchestrator.settings import PREFIX, Settings
+
+_NOT_STARTED = 3  # what uvicorn.run says then
 
 
 def main() -> int:
+    give_back_large_blocks()
     try:
         settings = Settings()
     except ValidationError as error:
@@ -27,7 +33,8 @@ def main() -> int:
         sys.stderr.write(f"{problem.detail}\n")
         return 2
     configure_logging(settings)
-    uvicorn.run(
+    app.openapi()  # a fifth of a second, in which whoever asked for it first would hold up everybody
+    config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -38,7 +45,10 @@ def main() -> int:
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_grace_s,
     )
-    return 0
+    server = Server(config)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    return 0 if server.started else _NOT_STARTED
 
 
 def _lines(error: ValidationError) -> list[str]:

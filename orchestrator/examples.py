@@ -19,6 +19,7 @@ _IMAGE: dict[str, Any] = {
     "id": _IMAGE_ID,
     "url": f"/images/{_IMAGE_ID}/file",
     "thumbnail_url": f"/images/{_IMAGE_ID}/thumbnail",
+    "created_at": "2026-11-21T15:00:00Z",
     "created_at_ms": 1795273200000,
     "kind": "image",
     "prompt": "a large red circle above a small blue square",
@@ -33,7 +34,12 @@ _IMAGE: dict[str, Any] = {
     "relation": "variation_of",
     "feedback": 1,
     "note": "the best so far",
-    "parameters": {"steps": 20, "guidance_scale": 2.0, "scheduler": "dpmpp_sde"},
+    "params": {"steps": 20, "guidance_scale": 2.0, "scheduler": "dpmpp_sde"},
+    "parameters": {
+        "model": "demo",
+        "parameters": {"steps": 20, "guidance_scale": 2.0, "scheduler": "dpmpp_sde"},
+        "warnings": [],
+    },
 }
 _PARENT = {
     "id": _PARENT_ID,
@@ -89,12 +95,14 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "request_id": _REQUEST_ID,
         "clip_analysis": {"concepts": ["red circle"], "confidence_scores": {"red circle": 0.6064}},
         "clip_scores": [_SCORE],
-        "basic_segmentation": {"masks": [_RLE], "polygons": [[[_RING]]]},
+        "basic_segmentation": {"masks": [_RLE], "polygons": [[_RING]]},
+        "warnings": [],
     },
     "KnownPictureAnswer": {
         "request_id": _REQUEST_ID,
         "clip_scores": [_SCORE],
-        "segmentation": {"masks": ["region_0"], "polygons": [[[_RING]]]},
+        "segmentation": {"masks": ["region_0"], "polygons": [[_RING]]},
+        "warnings": [],
     },
     "ProbeAnswer": {
         "probe_text": "metal",
@@ -103,6 +111,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "regional_matches": [
             {"region_id": 0, "class_label": "red circle", "similarity_to_prompt": "18.20%", "similarity": 0.182}
         ],
+        "warnings": [],
     },
     "SegmentAnswer": {
         "request_id": _REQUEST_ID,
@@ -113,24 +122,26 @@ EXAMPLES: dict[str, dict[str, Any]] = {
                 "predicted_iou": 0.97,
                 "stability_score": 0.96,
                 "clip_analysis": [_SCORE],
-                "polygon": [[_RING]],
+                "polygon": [_RING],
                 "box": [20, 20, 40, 40],
                 "area": 1600,
                 "prompt": None,
                 "mask": _RLE,
             }
         ],
+        "warnings": [],
     },
     "VisualizeAnswer": {
         "status": "success",
         "total_regions": 1,
         "master_overlay": _BASE64,
         "individual_spotlights": [
-            {"region_id": 0, "top_class": "red circle", "polygon": [[_RING]], "image": _BASE64, "cutout": None}
+            {"region_id": 0, "top_class": "red circle", "polygon": [_RING], "image": _BASE64, "cutout": None}
         ],
+        "warnings": [],
     },
     "ImageBody": _IMAGE,
-    "ImageDetails": _IMAGE | {"ancestors": [_PARENT], "children": []},
-    "ImagesPage": {"images": [_IMAGE | {"similarity": None}], "next_cursor": None},
+    "ImageDetails": _IMAGE | {"image_data": _BASE64, "ancestors": [_PARENT], "children": []},
+    "ImagesPage": {"images": [_IMAGE | {"similarity": None}], "next_cursor": None, "warnings": []},
     "FeedbackRequest": {"image_id": _IMAGE_ID, "feedback": 1, "note": "the best so far"},
 }

@@ -30,7 +30,7 @@ from orchestrator.openai_images.service import OpenAIImages
 from orchestrator.openai_images.usage import PromptTokens
 from orchestrator.pictures.callers import CallersPictures
 from orchestrator.pictures.embedder import ClipEmbedder
-from orchestrator.pictures.understanding import Understanding, UnderstandingRules
+from orchestrator.pictures.understanding import Understanding
 from orchestrator.probe.service import Probe
 from orchestrator.segment.service import Segment
 from orchestrator.settings import Settings
@@ -40,7 +40,7 @@ from orchestrator.visualize.service import Visualize
 from orchestrator.watchdog.repairs import RepairRules, Repairs
 from orchestrator.watchdog.supervisor import Supervisor
 from orchestrator.watchdog.watch import Watchdog, WatchRules
-from orchestrator.worker import job_handlers
+from orchestrator.worker import job_handlers, looking_rules
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,15 @@ async def running_services(
     settings: Settings, concepts: Concepts, diffusion: Diffusion | None, metrics: Metrics
 ) -> AsyncIterator[Services]:
     async with _running_triton(settings, metrics) as (triton, watchdog):
-        about = Understanding(triton, concepts, UnderstandingRules(), metrics)
-        analyze, segment = Analyze(about), Segment(about)
+        about = Understanding(triton, concepts, looking_rules(settings), metrics)
+        analyze, segment, probe = Analyze(about), Segment(about), Probe(about)
+        visualize = Visualize(about, settings.drawing_deadline_s, observer=metrics)
         embedder = ClipEmbedder(about.labels, about.vectors)
         painter = Painter(triton, analyze, embedder, settings.family, settings.generate_deadline_s)
         estimator = Estimator(settings.family, diffusion)
         # Where there is Redis, workers do the jobs.
         slots = settings.job_slots if settings.redis_url is None else 0
-        handlers = job_handlers(painter, segment, analyze)
+        handlers = job_handlers(painter, segment, analyze, probe, visualize)
         is_ready = partial(triton.is_live, deadline_s=settings.health_deadline_s)
         async with (
             running_lasting(places_of(settings), handlers, slots, rules_of(settings), is_ready=is_ready) as lasting,
@@ -93,18 +94,18 @@ async def running_services(
                 models=Models(triton, CATALOG, settings.family, settings.health_deadline_s),
                 metrics=metrics,
                 analyze=analyze,
-                probe=Probe(about),
+                probe=probe,
                 segment=segment,
-                visualize=Visualize(about, observer=metrics),
+                visualize=visualize,
                 generate=generate,
                 variations=variations,
-                openai_images=OpenAIImages(generate, variations, lasting.gallery, PromptTokens(triton), diffusion),
+                openai_images=OpenAIImages(generate, variations, PromptTokens(triton), diffusion),
                 links=Links(),
                 gallery=lasting.gallery,
                 similar=Similar(lasting.database, embedder),
                 pictures=pictures,
                 jobs=lasting.jobs,
-                intake=Intake(painter, estimator, analyze, pictures),
+                intake=Intake(painter, estimator, variations, analyze, probe, pictures),
                 idempotency=lasting.idempotency,
                 keys=lasting.keys,
             )

@@ -43,8 +43,9 @@ class Settings(BaseSettings):
         description="Web origins, split by commas, whose pages may call this API. There is no wildcard.",
     )
     body_limit_bytes: PositiveInt = Field(
-        default=12 * _MIB,
-        description="The largest request body; a larger one is answered 413 before it is read.",
+        default=15 * _MIB,
+        description="The largest request body; a larger one is answered 413 before it is read. "
+        "The default has room for a picture of 10 MiB as base64.",
     )
     bodies_limit_bytes: PositiveInt = Field(
         default=64 * _MIB,
@@ -82,6 +83,17 @@ class Settings(BaseSettings):
     )
     embeddings_deadline_s: PositiveFloat = Field(
         default=10.0, description="How long one embeddings request may take before it is answered 503."
+    )
+    clip_deadline_s: PositiveFloat = Field(
+        default=30.0,
+        description="How long CLIP may take for one batch of words or pictures, wherever a picture is looked at: by a "
+        "request, by a job, or after painting.",
+    )
+    segment_deadline_s: PositiveFloat = Field(
+        default=120.0, description="How long the segmentation of one picture may take, likewise."
+    )
+    drawing_deadline_s: PositiveFloat = Field(
+        default=60.0, description="How long /visualize may draw before it is answered 503."
     )
     generate_deadline_s: PositiveFloat = Field(
         default=600.0,

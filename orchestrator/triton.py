@@ -18,6 +18,7 @@ from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 from modelcore.errors import InternalFault, ModelUnavailable, TriptychError, Unavailable
 from orchestrator.context import current_request
 from orchestrator.tensors import Array, Arrays, infer_request, output_arrays
+from orchestrator.turns import Turns
 from orchestrator.upstream_status import domain_error
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -77,6 +78,7 @@ class Triton:
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         self._models = models
         self._observers = observers
+        self._turns = Turns()  # of the answers of streams, which come by the hundred when as many are refused
 
     async def infer(self, model: str, inputs: Mapping[str, Array], *, deadline_s: float) -> Arrays:
         with _Observed(model, self._observers):
@@ -151,6 +153,7 @@ class Triton:
     async def _answers(self, call: Any, model: str) -> AsyncIterator[Arrays]:
         try:
             async for message in call:
+                await self._turns.wait()
                 if message.error_message:
                     raise self._translated(grpc.StatusCode.UNKNOWN, message.error_message, model)
                 response = message.infer_response
@@ -159,6 +162,7 @@ class Triton:
                 if response.parameters["triton_final_response"].bool_param:
                     return
         except grpc.aio.AioRpcError as error:
+            await self._turns.wait()
             raise self._translated(error.code(), error.details() or "", model) from error
 
     def _translated(self, code: grpc.StatusCode, message: str, model: str) -> TriptychError:

@@ -20,20 +20,32 @@ from orchestrator.jobs.model import Handler, IsReady, always_ready
 from orchestrator.lasting import places_of, rules_of, running_lasting
 from orchestrator.pictures.embedder import ClipEmbedder
 from orchestrator.pictures.understanding import Understanding, UnderstandingRules
+from orchestrator.probe.job import ProbeHandler
+from orchestrator.probe.service import Probe
 from orchestrator.segment.job import SegmentHandler
 from orchestrator.segment.service import Segment
 from orchestrator.settings import PREFIX, Settings
+from orchestrator.stories.schemas import STORY_PICTURE
 from orchestrator.triton import Triton, open_channel
+from orchestrator.variations.job import VariationsHandler
+from orchestrator.visualize.job import VisualizeHandler
+from orchestrator.visualize.service import Visualize
 
 log = logging.getLogger(__name__)
 
 
-def job_handlers(painter: Painter, segment: Segment, analyze: Analyze) -> Mapping[str, Handler]:
+def job_handlers(
+    painter: Painter, segment: Segment, analyze: Analyze, probe: Probe, visualize: Visualize
+) -> Mapping[str, Handler]:
     """One for each kind of job that this version can do; `job_routes/intake.py` is where their requests come in."""
     return {
         "generate": GenerateHandler(painter),
+        "variations": VariationsHandler(painter, analyze),
+        STORY_PICTURE: GenerateHandler(painter),
         "segment": SegmentHandler(segment),
         "analyze": AnalyzeHandler(analyze),
+        "probe": ProbeHandler(probe),
+        "visualize": VisualizeHandler(visualize),
     }
 
 
@@ -43,10 +55,15 @@ def check(settings: Settings) -> None:
 
 
 def handlers_on(triton: Triton, settings: Settings) -> Mapping[str, Handler]:
-    about = Understanding(triton, read_concepts(settings.families_folder, settings.family), UnderstandingRules())
+    about = Understanding(triton, read_concepts(settings.families_folder, settings.family), looking_rules(settings))
     analyze, embedder = Analyze(about), ClipEmbedder(about.labels, about.vectors)
     painter = Painter(triton, analyze, embedder, settings.family, settings.generate_deadline_s)
-    return job_handlers(painter, Segment(about), analyze)
+    visualize = Visualize(about, settings.drawing_deadline_s)
+    return job_handlers(painter, Segment(about), analyze, Probe(about), visualize)
+
+
+def looking_rules(settings: Settings) -> UnderstandingRules:
+    return UnderstandingRules(settings.clip_deadline_s, settings.segment_deadline_s)
 
 
 async def serve(settings: Settings) -> None:

@@ -4,7 +4,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from modelcore.vision.masks import Polygon
 from orchestrator.analyze.service import Analysis
 from orchestrator.pictures.schemas import (
     TOP_LABELS,
@@ -12,10 +11,13 @@ from orchestrator.pictures.schemas import (
     ClassScore,
     ClipAnalysis,
     LabelsField,
+    Rings,
     Rle,
     TopField,
+    Warnings,
     class_scores,
     clip_analysis,
+    rings_of,
 )
 
 
@@ -26,15 +28,15 @@ class AnalyzeRequest(AboutPicture):
 
 
 class BasicSegmentation(BaseModel):
-    """`polygons` has a list for each mask: a polygon for each of its islands, the outer ring first, then its holes."""
+    """`polygons` has the rings of each mask."""
 
     masks: list[Rle]
-    polygons: list[list[Polygon]]
+    polygons: list[Rings]
 
 
 class NamedSegmentation(BaseModel):
     masks: list[str]  # region_0, region_1, ...
-    polygons: list[list[Polygon]]
+    polygons: list[Rings]
 
 
 class SentPictureAnswer(BaseModel):
@@ -42,12 +44,14 @@ class SentPictureAnswer(BaseModel):
     clip_analysis: ClipAnalysis
     clip_scores: list[ClassScore]
     basic_segmentation: BasicSegmentation
+    warnings: Warnings
 
 
 class KnownPictureAnswer(BaseModel):
     request_id: str
     clip_scores: list[ClassScore]
     segmentation: NamedSegmentation
+    warnings: Warnings
 
 
 def sent_picture_answer(request_id: str, analysis: Analysis) -> SentPictureAnswer:
@@ -56,6 +60,7 @@ def sent_picture_answer(request_id: str, analysis: Analysis) -> SentPictureAnswe
         clip_analysis=clip_analysis(analysis.concepts),
         clip_scores=class_scores(analysis.concepts),
         basic_segmentation=basic_segmentation(analysis),
+        warnings=list(analysis.warnings),
     )
 
 
@@ -67,7 +72,7 @@ def seen_in(analysis: Analysis) -> dict[str, Any]:
 def basic_segmentation(analysis: Analysis) -> BasicSegmentation:
     return BasicSegmentation(
         masks=[dict(region.mask) for region in analysis.regions],
-        polygons=[region.polygons for region in analysis.regions],
+        polygons=[rings_of(region.polygons) for region in analysis.regions],
     )
 
 
@@ -77,6 +82,7 @@ def known_picture_answer(request_id: str, analysis: Analysis) -> KnownPictureAns
         clip_scores=class_scores(analysis.concepts),
         segmentation=NamedSegmentation(
             masks=[f"region_{number}" for number in range(len(analysis.regions))],
-            polygons=[region.polygons for region in analysis.regions],
+            polygons=[rings_of(region.polygons) for region in analysis.regions],
         ),
+        warnings=list(analysis.warnings),
     )

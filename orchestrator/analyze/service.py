@@ -1,17 +1,18 @@
 """What a picture shows as a whole, and which regions it has. Knows no HTTP."""
 
-import asyncio
 from dataclasses import dataclass
 
 from modelcore.vision.masks import Region
 from orchestrator.pictures.picture import Picture
 from orchestrator.pictures.understanding import Concept, Understanding
+from orchestrator.together import both
 
 
 @dataclass(frozen=True)
 class Analysis:
     concepts: list[Concept]
     regions: tuple[Region, ...]
+    warnings: tuple[str, ...] = ()
 
 
 class Analyze:
@@ -26,8 +27,9 @@ class Analyze:
         self, picture: Picture, *, labels: str | list[str] | None = None, top: int = 5, segment: bool = True
     ) -> Analysis:
         chosen = self._understanding.labels.chosen(labels)
-        concepts = self._understanding.concepts(picture, chosen, top)
+        naming = self._understanding.concepts(picture, chosen, top)
         if not segment:
-            return Analysis(await concepts, ())
-        told, found = await asyncio.gather(concepts, self._understanding.regions.find(picture))
-        return Analysis(told, found.regions)
+            named = await naming
+            return Analysis(named.concepts[0], (), named.warnings)
+        named, found = await both(naming, self._understanding.regions.find(picture))
+        return Analysis(named.concepts[0], found.regions, named.warnings)

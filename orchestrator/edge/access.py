@@ -14,7 +14,7 @@ from modelcore.errors import KeyRefused, TriptychError
 from orchestrator.edge.caller import take_key
 from orchestrator.edge.problems import problem_response
 from orchestrator.errors import problem_of
-from orchestrator.keys.limits import Rate, RateLimiter
+from orchestrator.keys.limits import Rate, RateLimiter, TooFast
 from orchestrator.keys.service import ApiKey, Keys
 
 # What a stranger may see: that this is a Triptych, how it is asked, and whether it is up. Nobody's key is looked at
@@ -50,7 +50,8 @@ class Access:
             key = await self._key(scope)
             rate = self._admit(key, scope)
         except TriptychError as error:
-            await problem_response(scope["path"], problem_of(error))(scope, receive, send)
+            sending = _with_rate(send, error.rate if isinstance(error, TooFast) else None)
+            await problem_response(scope["path"], problem_of(error))(scope, receive, sending)
             return
         take_key(scope, key)
         await self._app(scope, receive, _with_rate(send, rate))

@@ -1,7 +1,8 @@
 """One connection: uvicorn's own, but bounded in number and patience, and with errors in our shape.
 
-uvicorn waits for ever for a request's head, and says in plain text what it cannot read. Bodies are not looked at here:
-see body_limit.
+uvicorn waits for ever for a request's head, and says in plain text what it cannot read. It also reads whatever has come
+on all connections in one turn of the event loop; here only one is read in each. Bodies are not looked at here: see
+body_limit.
 """
 
 import asyncio
@@ -19,7 +20,13 @@ from orchestrator.edge.head_limits import MAX_HEAD_BYTES, head_too_large
 from orchestrator.edge.request_scope import REQUEST_ID_HEADER
 from orchestrator.edge.security_headers import SECURITY_HEADERS
 from orchestrator.errors import Problem, as_problem_json, problem_of
+from orchestrator.turns import Turns
 
+# Whether we live is asked by whoever restarts us if we are silent: that question waits behind nobody's request.
+_URGENT = (b"GET /health/live ", b"GET /api/health/live ")
+# A body in chunks of one byte keeps h11 busy for a hundred times as long as any other of its size.
+_PIECE_BYTES = 8 * 1024
+_READS_FOR_S = 0.005
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -36,16 +43,19 @@ def bounded_connections(rules: ConnectionRules) -> type[H11Protocol]:
         pass
 
     Bounded.rules = rules
+    Bounded.turns = Turns()
     return Bounded
 
 
 class _Connection(H11Protocol):
     rules: ClassVar[ConnectionRules]
+    turns: ClassVar[Turns]  # of all connections
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.conn = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
         self._head_timer: asyncio.TimerHandle | None = None
+        self._unread = bytearray()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -55,10 +65,17 @@ class _Connection(H11Protocol):
             self._time_the_head()
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._time_the_head()
+        is_waiting = bool(self._unread)
+        self._unread += data
+        if not is_waiting and data.startswith(_URGENT):
+            self._read_on()
+        elif not is_waiting:
+            self.turns.take(self._read_on)
+        if self._unread:
+            self.transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._unread.clear()
         self._stop_timer()
         super().connection_lost(exc)
 
@@ -68,6 +85,25 @@ class _Connection(H11Protocol):
             self._refuse(head_too_large())
         else:
             self._refuse(problem_of(Malformed("this is not HTTP/1.1")))
+
+    def _read_on(self) -> None:
+        """For a while; what is left waits for another turn."""
+        until_s = self.loop.time() + _READS_FOR_S
+        while self._unread:
+            self._read(bytes(self._unread[:_PIECE_BYTES]))
+            del self._unread[:_PIECE_BYTES]
+            if self.transport.is_closing():
+                self._unread.clear()
+            if self.loop.time() > until_s:
+                break
+        if self._unread:
+            self.turns.take(self._read_on)
+        elif not self.flow.read_paused:
+            self.transport.resume_reading()
+
+    def _read(self, data: bytes) -> None:
+        super().data_received(data)
+        self._time_the_head()
 
     def _time_the_head(self) -> None:
         """From its first byte (or the connection's start) until it is whole. Between requests keep-alive counts."""

@@ -19,6 +19,7 @@ _ABOUT_KEYS = (
     "kept), admin (what concerns everybody)."
 )
 _OF_THE_GUARD = (401, 403, 429)
+_FRAMEWORKS_OWN = {"HTTPValidationError", "ValidationError"}
 _OF_THE_HEAD = (400,)  # a query that names a field twice; see head_limits.py
 
 
@@ -37,6 +38,8 @@ def complete_description(app: FastAPI, *, keys_are_needed: bool) -> None:
 def _complete(app: FastAPI, description: dict[str, Any], besides_a_key: list[dict[str, list[str]]]) -> None:
     components = description.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
+    for name in _FRAMEWORKS_OWN & schemas.keys():
+        del schemas[name]
     schemas.update(error_components())
     for name in EXAMPLES.keys() & schemas.keys():
         schemas[name]["examples"] = [EXAMPLES[name]]
@@ -45,12 +48,20 @@ def _complete(app: FastAPI, description: dict[str, Any], besides_a_key: list[dic
     for path, operations in description["paths"].items():
         for method, operation in operations.items():
             route = routes[path, method]
+            _forget_frameworks_error(operation["responses"])
             _restore_examples(operation["responses"], route.responses)
             _add_errors(path, operation["responses"], _OF_THE_HEAD)
             operation["security"] = []
             if not is_open(path):
                 operation["security"] = [{_SCHEME: [declared_scope(route.endpoint) or "admin"]}, *besides_a_key]
                 _add_errors(path, operation["responses"], _OF_THE_GUARD)
+
+
+def _forget_frameworks_error(responses: dict[str, Any]) -> None:
+    """FastAPI promises its own 422 wherever there is a parameter and a route names no other. None is ever sent."""
+    content = responses.get("422", {}).get("content", {}).get("application/json", {})
+    if content.get("schema", {}).get("$ref", "").rpartition("/")[2] in _FRAMEWORKS_OWN:
+        del responses["422"]
 
 
 def _restore_examples(responses: dict[str, Any], declared: dict[int | str, dict[str, Any]]) -> None:

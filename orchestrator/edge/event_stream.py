@@ -16,13 +16,17 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 class EventStream(StreamingResponse):
-    """`events` are ready-made by `event`; `source` is closed when the answer ends, even where none was read."""
+    """`events` are ready-made by `event`; `source` is closed when the answer ends, even where none was read.
+
+    Long pauses are filled.
+    """
 
     media_type = MEDIA_TYPE
 
     def __init__(self, events: AsyncGenerator[str, None], source: AsyncGenerator[Any, None]) -> None:
-        super().__init__(events, headers=_HEADERS)
-        self._closing = (events, source)
+        filled = with_keep_alive(events, KEEP_ALIVE_EVERY_S)
+        super().__init__(filled, headers=_HEADERS)
+        self._closing = (filled, events, source)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -38,9 +42,7 @@ def event(name: str, document: Any, event_id: int | None = None) -> str:
     return f"{first}event: {name}\ndata: {json.dumps(document, separators=(',', ':'))}\n\n"
 
 
-async def with_keep_alive(
-    events: AsyncGenerator[str, None], every_s: float = KEEP_ALIVE_EVERY_S
-) -> AsyncGenerator[str, None]:
+async def with_keep_alive(events: AsyncGenerator[str, None], every_s: float) -> AsyncGenerator[str, None]:
     """Comments in the pauses, so that nobody between us and the client takes the silence for an end."""
     coming = asyncio.ensure_future(anext(events, None))
     try:

@@ -3,6 +3,7 @@
 While a head comes in pieces h11 bounds it (see connection.py); one that comes at once it lets through whole.
 """
 
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
@@ -47,6 +48,9 @@ def _problem(scope: Scope) -> Problem | None:
         return Problem(414, "Address too long", "address_too_long", detail, headers={"Connection": "close"})
     try:
         _check_body_headers(Headers(scope=scope))
+    except TriptychError as error:
+        return replace(problem_of(error), headers={"Connection": "close"})  # nobody knows what comes after the head
+    try:
         _check_query(scope["query_string"])
     except TriptychError as error:
         return problem_of(error)

@@ -9,8 +9,9 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
+from fastapi import Header
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
@@ -32,6 +33,14 @@ from orchestrator.jobs.idempotency import (
 REPLAYED = "Idempotent-Replayed"
 Answer = TypeVar("Answer", bound=BaseModel)
 Result = TypeVar("Result")
+# Of a route that reads it by `read_key`: what /openapi.json says of it.
+KeyHeader = Annotated[
+    str | None,
+    Header(
+        alias=FIELD,
+        description="A UUID of your own: the same request under it is done once, and answered each time.",
+    ),
+]
 _BOUNDARY = re.compile(r'boundary="?([^";]{1,70})"?')
 _NO_ANSWER = 503  # whatever ends without one gives its key free
 

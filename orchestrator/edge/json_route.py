@@ -1,5 +1,6 @@
 """Routes that read JSON strictly, before FastAPI sees it."""
 
+import asyncio
 import re
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -16,6 +17,7 @@ from orchestrator.errors import shortened
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 # Of parameters JSON has none (RFC 8259), but many clients send the charset.
 _JSON_IN_UTF8 = re.compile(r'application/json[ \t]*(?:;[ \t]*charset="?(?:utf-8|us-ascii)"?[ \t]*)?;?', re.IGNORECASE)
+_LARGE_BYTES = 1024 * 1024
 
 
 class StrictJsonRoute(APIRoute):
@@ -41,10 +43,17 @@ class _ParsedRequest(Request):
         body = await self.body()
         if body:
             check_content_type(self.headers.get("content-type", ""))
-            self._document = parse_strict_json(body)
+            self._document = await read_json(body)
 
     async def json(self) -> Any:
         return self._document
+
+
+async def read_json(body: bytes) -> Any:
+    document = parse_strict_json(body)
+    if len(body) > _LARGE_BYTES:
+        await asyncio.sleep(0)  # of a large picture there is more to be read, and others are served in between
+    return document
 
 
 def check_content_type(value: str) -> None:

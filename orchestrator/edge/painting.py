@@ -12,7 +12,7 @@ from modelcore.errors import TriptychError
 from orchestrator.context import current_request
 from orchestrator.dependencies import CreatingCaller, gallery_service, generate_service, idempotency
 from orchestrator.edge.event_stream import MEDIA_TYPE, EventStream, event
-from orchestrator.edge.idempotency import Memory, Recording, answered_once, read_key, refuse_key_of_stream
+from orchestrator.edge.idempotency import KeyHeader, Memory, Recording, answered_once, read_key, refuse_key_of_stream
 from orchestrator.edge.leaving import while_connected
 from orchestrator.edge.own_answers import with_headers_of
 from orchestrator.errors import as_problem_json, problem_of
@@ -96,6 +96,7 @@ async def _answering(
     service: Annotated[Generate, Depends(generate_service)],
     gallery: Annotated[Gallery, Depends(gallery_service)],
     records: Annotated[Idempotency, Depends(idempotency)],
+    idempotency_key: KeyHeader = None,  # read where it is needed, and described here
 ) -> Answering:
     return Answering(request, response, owner, service, gallery, records)
 

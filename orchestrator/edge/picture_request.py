@@ -4,6 +4,7 @@ FastAPI takes one kind of body for a route, so these routes read theirs here.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 from fastapi.exceptions import RequestValidationError
@@ -13,9 +14,10 @@ from starlette.requests import Request
 
 from modelcore.errors import InvalidInput, Malformed
 from orchestrator.edge.form_body import opened_form
-from orchestrator.edge.json_route import check_content_type
+from orchestrator.edge.json_route import check_content_type, read_json
 from orchestrator.edge.strict_json import check_nodes, parse_strict_json
 
+FILE_IN_EXAMPLES = "the bytes of picture.png"
 PICTURE_FIELDS = ("image", "file")
 _MOST_FIELDS = 32
 Wish = TypeVar("Wish", bound=BaseModel)
@@ -30,14 +32,17 @@ async def read_picture_request(request: Request, kind: type[Wish]) -> tuple[Wish
     if not body:
         return accepted(kind, {}), None
     check_content_type(content_type)
-    return accepted(kind, parse_strict_json(body)), None
+    return accepted(kind, await read_json(body)), None
 
 
 def picture_body(kind: type[BaseModel], example: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
     """The same for OpenAPI. Give it to a route as `openapi_extra`."""
     content = {
         "application/json": {"schema": kind.model_json_schema(), "examples": {"example": {"value": example}}},
-        "multipart/form-data": {"schema": form_schema(kind, {"image": "A PNG, JPEG or WebP file."})},
+        "multipart/form-data": {
+            "schema": form_schema(kind, {"image": "A PNG, JPEG or WebP file."}),
+            "example": {"image": FILE_IN_EXAMPLES, **example},
+        },
     }
     return {"requestBody": {"required": required, "content": content}}
 
@@ -94,8 +99,17 @@ def read_form_text(kind: type[BaseModel], name: str, text: str) -> Any:
 
 
 def _takes_text(kind: type[BaseModel], name: str) -> bool:
-    field = kind.model_json_schema()["properties"].get(name, {})
-    return any(variant.get("type") == "string" for variant in (field, *field.get("anyOf", ())))
+    return name in _names_of_texts(kind)
+
+
+@cache  # of the few kinds that there are: a schema takes milliseconds to make
+def _names_of_texts(kind: type[BaseModel]) -> frozenset[str]:
+    fields = kind.model_json_schema()["properties"]
+    return frozenset(
+        name
+        for name, field in fields.items()
+        if any(variant.get("type") == "string" for variant in (field, *field.get("anyOf", ())))
+    )
 
 
 def accepted(kind: type[Wish], document: Any) -> Wish:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -17,6 +18,11 @@ from orchestrator.errors import FieldProblem, Problem, as_openai_json, as_proble
 _CODES = {400: "malformed", 404: "not_found", 405: "method_not_allowed"}
 # Their clients know one error for all that is wrong with a request.
 _STATUS_OF_OPENAI = {415: 400, 422: 400}
+# What pydantic puts into a message and no client has sent.
+_OF_OUR_SCHEMAS = {
+    *("expected", "pattern", "field_type", "class_name", "multiple_of"),
+    *("ge", "gt", "le", "lt", "min_length", "max_length", "actual_length"),
+}
 _DETAILS = {
     404: "There is nothing at this address.",
     405: "This address does not take this method; the Allow header names those it takes.",
@@ -51,12 +57,18 @@ async def _on_invalid_request(request: Request, error: Exception) -> JSONRespons
     assert isinstance(error, RequestValidationError)
     fields = tuple(
         # The first part of a location says where: body, query, path or header.
-        FieldProblem(shortened(field_path(item["loc"][1:])) or "body", shortened(item["msg"]))
+        FieldProblem(shortened(field_path(item["loc"][1:])) or "body", _message(item))
         for item in error.errors()
     )
     detail = "; ".join(f"{item.field}: {item.message}" for item in fields[:3])
     problem = Problem(422, "The request is not acceptable", "invalid_input", detail, fields)
     return problem_response(request.url.path, problem)
+
+
+def _message(item: Mapping[str, Any]) -> str:
+    """Our own words are told whole, such as every value that would do; what may repeat the client's is shortened."""
+    message: str = item["msg"]
+    return message if item.get("ctx", {}).keys() <= _OF_OUR_SCHEMAS else shortened(message)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:

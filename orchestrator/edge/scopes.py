@@ -37,7 +37,12 @@ def declared_scope(endpoint: object) -> KeyScope | None:
 
 async def check_scope(request: Request) -> None:
     """A dependency of the whole app: what runs is what is checked, however its address was found."""
+    # Who forgot to say has not opened it to everybody.
+    check_key_may(request, declared_scope(request.scope["endpoint"]) or "admin")
+
+
+def check_key_may(request: Request, needed: KeyScope) -> None:
+    """For what a route needs only when it is asked in a certain way."""
     key = key_of(request.scope)
-    needed = declared_scope(request.scope["endpoint"]) or "admin"  # who forgot to say has not opened it to everybody
     if key is not None and needed not in key.scopes:
         raise NotAllowed(f"this key does not have the scope {needed}; it has: {', '.join(key.scopes)}")

@@ -1,7 +1,8 @@
 """JSON as narrow as we need it, so that nothing behind it meets a surprise. Knows no HTTP and no schema.
 
 Python's own parser recurses on brackets, takes NaN and 1e999, lets the last of two equal keys win, and hands on lone
-surrogates, which raise wherever they are encoded later.
+surrogates, which raise wherever they are encoded later. And it runs in the event loop, where nobody else is served
+meanwhile: whatever takes long to look at, and no client of ours would send, is refused unseen.
 """
 
 import json
@@ -17,9 +18,13 @@ from orchestrator.errors import shortened
 MAX_DEPTH = 16
 MAX_NODES = 2_000
 MAX_INTEGER_DIGITS = 19
+# A picture is one long text without any escape, or with one for each of its slashes (PHP).
+MAX_ESCAPES = 500_000
+MAX_CHARACTERS_BETWEEN_TEXTS = 500_000
+# Of texts that have what is not printable, such as line breaks. Others Python looks through at a glance.
+MAX_CHARACTERS_SEARCHED = 500_000
 
-# Possessive, so that no input makes it backtrack. A lone quote matches last: a string without an end.
-_TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},"]', re.DOTALL)
+_TOKEN = re.compile(r"[\[\]{},]")
 # Tab, line feed and carriage return are part of ordinary text; every other control character is refused.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -43,21 +48,22 @@ def parse_strict_json(data: bytes) -> Any:
         )
     except json.JSONDecodeError as error:
         raise Malformed(f"the body is not JSON: {error.msg} at character {error.pos}") from None
-    check_nodes(document)
+    check_nodes(document, texts_are_plain=_has_only_plain_texts(text))
     return document
+
+
+def _has_only_plain_texts(text: str) -> bool:
+    """JSON has every control character of ASCII escaped, but for DEL. Known sooner than by a look at each text."""
+    return text.isascii() and "\\" not in text and "\x7f" not in text
 
 
 def _check_nesting(text: str) -> None:
     """Before anything recurses or allocates: count strings, brackets and commas, and stop early."""
+    if text.count("\\") > MAX_ESCAPES:
+        raise Malformed(f"the body has more than {MAX_ESCAPES} backslashes")
     depth = 0
-    for count, match in enumerate(_TOKEN.finditer(text), start=1):
-        token = match[0]
-        if token in "[{":
-            depth += 1
-        elif token in "]}":
-            depth -= 1
-        elif token == '"':
-            raise Malformed("the body is not JSON: a string has no end")
+    for count, token in enumerate(_tokens(text), start=1):
+        depth += (token in "[{") - (token in "]}")
         if depth > MAX_DEPTH:
             raise Malformed(f"the body is nested deeper than {MAX_DEPTH}")
         # To itself a value has at most a key, a pair of brackets or a string, and a comma.
@@ -65,16 +71,43 @@ def _check_nesting(text: str) -> None:
             _too_many_nodes()
 
 
-def check_nodes(document: Any) -> None:
+def _tokens(text: str) -> Iterator[str]:
+    """Brackets, commas, and a quote for each string. Strings are stepped over, however long they are."""
+    left = MAX_CHARACTERS_BETWEEN_TEXTS
+    unescaped = text.replace("\\\\", "").replace('\\"', "") if "\\" in text else text
+    begin = 0
+    while True:
+        quote = unescaped.find('"', begin)
+        end = len(unescaped) if quote < 0 else quote
+        left -= end - begin
+        if left < 0:
+            raise Malformed(
+                f"the body has more than {MAX_CHARACTERS_BETWEEN_TEXTS} characters that are not in a string"
+            )
+        yield from (match[0] for match in _TOKEN.finditer(unescaped, begin, end))
+        if quote < 0:
+            return
+        begin = unescaped.find('"', quote + 1) + 1
+        if not begin:
+            raise Malformed("the body is not JSON: a string has no end")
+        yield '"'
+
+
+def check_nodes(document: Any, *, texts_are_plain: bool = False) -> None:
     """That there are not too many of them, and that their texts are text."""
+    searched = 0
     for count, (path, node) in enumerate(_walk((), document), start=1):
         if count > MAX_NODES:
             _too_many_nodes()
-        if isinstance(node, str):
-            _check_text(path, node)
-        elif isinstance(node, dict):
-            for key in node:
-                _check_text((*path, key), key)
+        for place, text in () if texts_are_plain else _texts(path, node):
+            if text.isprintable():  # which is true of no control character, and of no surrogate
+                continue
+            searched += len(text)
+            if searched > MAX_CHARACTERS_SEARCHED:
+                raise Malformed(
+                    f"the body has more than {MAX_CHARACTERS_SEARCHED} characters in texts of several lines"
+                )
+            _check_text(place, text)
 
 
 def has_control_characters(text: str) -> bool:
@@ -89,6 +122,14 @@ def _walk(path: Path, node: Any) -> Iterator[tuple[Path, Any]]:
     elif isinstance(node, list):
         for position, value in enumerate(node):
             yield from _walk((*path, position), value)
+
+
+def _texts(path: Path, node: Any) -> Iterator[tuple[Path, str]]:
+    if isinstance(node, str):
+        yield path, node
+    elif isinstance(node, dict):
+        for key in node:
+            yield (*path, key), key
 
 
 def _check_text(path: Path, text: str) -> None:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from modelcore.errors import InvalidInput, Malformed, NotSupported, UnsupportedFormat
 from orchestrator.edge.form_body import opened_form
-from orchestrator.edge.picture_request import accepted, form_schema, read_form_text
+from orchestrator.edge.picture_request import FILE_IN_EXAMPLES, accepted, form_schema, read_form_text
 from orchestrator.errors import shortened
 
 _MOST_FILES = 17  # theirs: 16 pictures and a mask; we say ourselves that one is enough
@@ -38,11 +38,12 @@ async def read_upload_form(
     return accepted(kind, document), files
 
 
-def upload_body(kind: type[BaseModel], *files: str) -> dict[str, Any]:
+def upload_body(kind: type[BaseModel], *files: str, example: Mapping[str, Any]) -> dict[str, Any]:
     """The same for OpenAPI; the first file is the one that must be there. Give it to a route as `openapi_extra`."""
     schema = form_schema(kind, {name: f"A PNG, JPEG or WebP file: {name}." for name in files})
     required = [files[0], *schema.get("required", [])]
-    content = {"multipart/form-data": {"schema": schema | {"required": required}}}
+    shown = dict.fromkeys(files, FILE_IN_EXAMPLES) | dict(example)
+    content = {"multipart/form-data": {"schema": schema | {"required": required}, "example": shown}}
     return {"requestBody": {"required": True, "content": content}}
 
 

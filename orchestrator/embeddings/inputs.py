@@ -1,8 +1,8 @@
 """What may be embedded, from JSON to bytes. Refuses with the place of the wrong item; knows no server."""
 
-import base64
-import binascii
+import asyncio
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from modelcore.contract import Limit
 from modelcore.errors import InvalidInput, NotSupported, TooLarge, TriptychError
 from modelcore.images import PictureLimits, check_header
 from modelcore.text.limits import TextLimits, check_text
+from orchestrator.pictures.base64_pictures import decode_base64
 
 _DATA_URL = re.compile(r"data:image/[a-z0-9.+-]{1,32};base64,")
 _PICTURE_LIMITS = PictureLimits()
@@ -63,16 +64,16 @@ INPUT_SCHEMA: dict[str, Any] = {
 }
 
 
-def parse_inputs(value: Any) -> tuple[Input, ...]:
+async def parse_inputs(value: Any) -> tuple[Input, ...]:
     if isinstance(value, str):
         return (_text(value, "input"),)
     if not isinstance(value, list):
         raise InvalidInput("input must be a text or a list", field="input")
     _refuse_tokens(value)
     _check_size(EMBEDDING_INPUTS, len(value), "input")
-    inputs = tuple(_item(item, f"input[{position}]") for position, item in enumerate(value))
+    inputs = [await _item(item, f"input[{position}]") for position, item in enumerate(value)]
     _check_pixels(inputs)
-    return inputs
+    return tuple(inputs)
 
 
 def _refuse_tokens(items: list[Any]) -> None:
@@ -81,14 +82,14 @@ def _refuse_tokens(items: list[Any]) -> None:
         raise NotSupported("token arrays are not supported: send texts", field="input")
 
 
-def _item(item: Any, field: str) -> Input:
+async def _item(item: Any, field: str) -> Input:
     match item:
         case str():
             return _text(item, field)
         case {"text": text, **rest} if not rest:
             return _text(text, f"{field}.text")
         case {"image": url, **rest} if not rest:
-            return _picture(url, f"{field}.image")
+            return await _picture(url, f"{field}.image")
     raise InvalidInput(f'{field} must be a text, {{"text": ...}} or {{"image": ...}}', field=field)
 
 
@@ -100,23 +101,24 @@ def _text(text: Any, field: str) -> TextInput:
     return TextInput(check_text(text, _TEXT_LIMITS, field))
 
 
-def _picture(url: Any, field: str) -> PictureInput:
+async def _picture(url: Any, field: str) -> PictureInput:
     header = _DATA_URL.match(url) if isinstance(url, str) else None
     if header is None:
         # Nothing is ever fetched from an address in a request.
         raise InvalidInput(f"{field} must be a data URL: data:image/png;base64,...", field=field)
     try:
-        encoded = base64.b64decode(url[header.end() :], validate=True)
-    except (binascii.Error, ValueError):
+        encoded = await decode_base64(url, header.end())
+    except ValueError:
         raise InvalidInput(f"{field} is not base64", field=field) from None
     try:
         file = check_header(encoded, _PICTURE_LIMITS)
     except TriptychError as error:
         raise type(error)(error.detail, field=field) from None
+    await asyncio.sleep(0)  # there may be many, and others are served in between
     return PictureInput(encoded, file.width_px * file.height_px)
 
 
-def _check_pixels(inputs: tuple[Input, ...]) -> None:
+def _check_pixels(inputs: Sequence[Input]) -> None:
     pixels = sum(item.pixels for item in inputs if isinstance(item, PictureInput))
     if pixels > MAX_PIXELS_A_REQUEST:
         raise TooLarge(f"the pictures may have {MAX_PIXELS_A_REQUEST} pixels together: {pixels}", field="input")

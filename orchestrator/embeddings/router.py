@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends
 from orchestrator.dependencies import embeddings_service
 from orchestrator.edge.json_route import StrictJsonRoute
 from orchestrator.edge.scopes import needs
+from orchestrator.embeddings.inputs import parse_inputs
 from orchestrator.embeddings.schemas import (
     EmbeddingItem,
     EmbeddingsAnswer,
@@ -27,7 +28,8 @@ async def create_embeddings(
     request: EmbeddingsRequest, service: Annotated[Embeddings, Depends(embeddings_service)]
 ) -> EmbeddingsAnswer:
     """Texts and pictures as unit vectors in one space: their dot product says how well they fit."""
-    embedded = await service.embed(request.input, request.model, request.dimensions)
+    inputs = await parse_inputs(request.input)
+    embedded = await service.embed(inputs, request.model, request.dimensions)
     write = _as_base64 if request.encoding_format == "base64" else _as_floats
     return EmbeddingsAnswer(
         data=[EmbeddingItem(index=index, embedding=write(vector)) for index, vector in enumerate(embedded.vectors)],

@@ -1,18 +1,18 @@
 """OpenAI's shape of an embeddings request and its answer, with pictures added."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from orchestrator.embeddings.inputs import INPUT_SCHEMA, Input, parse_inputs
+from orchestrator.embeddings.inputs import INPUT_SCHEMA
 
 
 class EmbeddingsRequest(BaseModel):
     """Fields that we do not know are ignored, as OpenAI's clients expect."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", arbitrary_types_allowed=True)
+    model_config = ConfigDict(strict=True, extra="ignore")
 
-    input: Annotated[tuple[Input, ...], BeforeValidator(parse_inputs), WithJsonSchema(INPUT_SCHEMA)]
+    input: Annotated[Any, WithJsonSchema(INPUT_SCHEMA)]  # read by inputs.py
     model: str = Field(default="clip", description="`clip`, or the name of the family that is served.")
     encoding_format: Literal["float", "base64"] = Field(
         "float", description="base64 is the vector as little-endian float32."

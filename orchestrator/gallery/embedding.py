@@ -58,7 +58,7 @@ class EmbeddingUpkeep:
     async def embed_some(self) -> int:
         """How many pictures have got theirs."""
         # Words that no cache on the way can know: an old answer would tell of an old CLIP.
-        model = (await self._embedder.words(secrets.token_hex(8))).model
+        model = (await self._embedder.words(secrets.token_hex(8))).embedding.model
         now_s = time.monotonic()
         self._put_off = {name: until_s for name, until_s in self._put_off.items() if until_s > now_s}
         async with self._database.reading() as connection:

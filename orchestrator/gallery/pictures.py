@@ -47,6 +47,14 @@ class Embedding:
 
 
 @dataclass(frozen=True)
+class Words:
+    """Those that pictures are looked for by."""
+
+    embedding: Embedding
+    warnings: tuple[str, ...] = ()  # where CLIP read only their beginning
+
+
+@dataclass(frozen=True)
 class NewPicture:
     """Encoded PNG, JPEG or WebP bytes, and all that is known of how they came to be."""
 

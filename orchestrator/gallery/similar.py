@@ -1,7 +1,7 @@
 """Pictures by meaning: most like one of the caller's own, or most like words. Knows no HTTP, and no Triton."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from modelcore.errors import Unavailable
 from orchestrator.gallery import rows
-from orchestrator.gallery.pictures import Embedding, Image
+from orchestrator.gallery.pictures import Embedding, Image, Words
 from orchestrator.gallery.search import ImageFilter, conditions
 from orchestrator.gallery.service import EVERYTHING, check_limit, no_such_picture
 from orchestrator.gallery.vectors import VectorIndexes, Wanted
@@ -23,7 +23,7 @@ WAITING = "this picture has no embedding yet; it will have one soon"
 class Embedder(Protocol):
     """CLIP, as far as the gallery needs it."""
 
-    async def words(self, text: str) -> Embedding: ...
+    async def words(self, text: str) -> Words: ...
 
     async def pictures(self, encoded: Sequence[bytes]) -> list[Embedding]: ...
 
@@ -40,6 +40,7 @@ class Matches:
 
     matches: tuple[Match, ...]
     next_cursor: str | None
+    warnings: tuple[str, ...] = ()
 
 
 class Similar:
@@ -59,7 +60,8 @@ class Similar:
         self, owner: str, text: str, wanted: ImageFilter = EVERYTHING, cursor: str | None = None, limit: int = 20
     ) -> Matches:
         query = await self._embedder.words(text)
-        return await self._page(owner, query, wanted, cursor, limit)
+        page = await self._page(owner, query.embedding, wanted, cursor, limit)
+        return replace(page, warnings=query.warnings)
 
     async def _page(
         self, owner: str, query: Embedding, filters: ImageFilter, cursor: str | None, limit: int, without: str = ""

@@ -18,7 +18,7 @@ ANSWER: dict[str, Any] = {
     "clip_scores": [{"class": "red circle", "confidence": "60.64%", "score": 0.6064}],
     "basic_segmentation": {
         "masks": [{"size": [128, 128], "counts": "..."}],
-        "polygons": [[[[[20.0, 20.0], [60.0, 20.0], [60.0, 60.0]]]]],
+        "polygons": [[[[20.0, 20.0], [60.0, 20.0], [60.0, 60.0]]]],
     },
     "warnings": [],
     "timings_ms": {"paint": 900.0, "store": 20.0, "analyze": 150.0, "total": 1070.0},

@@ -15,33 +15,37 @@ from orchestrator.pictures.picture import accept_picture
 
 
 class GenerateHandler:
-    """Whoever cancels it closes the painting, which then stops within a step."""
-
     def __init__(self, painter: Painter) -> None:
         self._painter = painter
 
     async def __call__(self, task: Task, report_progress: ReportProgress, is_cancelled: IsCancelled) -> Outcome:
         order = GenerateRequest.model_validate(task.job.request).order_with(task.inputs, is_streamed=True)
-        clock = Clock()
-        painted = await self._paint(order, report_progress)
-        clock.stop("paint")
-        look = await self._painter.look(order, painted)
-        clock.stop("analyze")
-        told = {"warnings": [*warnings_of(painted), *look.warnings], "timings_ms": clock.timings_ms()}
-        answer = {"images": [_described(each) for each in painted], **seen_in(look.analysis), **told}
-        return Outcome(tuple(await self._painter.new_pictures(order, painted)), answer)
+        return await painted_outcome(self._painter, order, report_progress)
 
-    async def _paint(self, order: Order, report_progress: ReportProgress) -> list[Painted]:
-        done: Counter[int] = Counter()
-        painted: list[Painted] = []
-        async with aclosing(self._painter.paint(order)) as painting:
-            async for event in painting:
-                if isinstance(event, Step):
-                    done[event.index] = event.step
-                    await report_progress(_progress(done, event, order.wishes))
-                else:
-                    painted = event
-        return painted
+
+async def painted_outcome(painter: Painter, order: Order, report_progress: ReportProgress) -> Outcome:
+    """Of every job that paints. Whoever cancels it closes the painting, which then stops within a step."""
+    clock = Clock()
+    painted = await _paint(painter, order, report_progress)
+    clock.stop("paint")
+    look = await painter.look(order, painted)
+    clock.stop("analyze")
+    told = {"warnings": [*warnings_of(painted), *look.warnings], "timings_ms": clock.timings_ms()}
+    answer = {"images": [_described(each) for each in painted], **seen_in(look.analysis), **told}
+    return Outcome(tuple(await painter.new_pictures(order, painted)), answer)
+
+
+async def _paint(painter: Painter, order: Order, report_progress: ReportProgress) -> list[Painted]:
+    done: Counter[int] = Counter()
+    painted: list[Painted] = []
+    async with aclosing(painter.paint(order)) as painting:
+        async for event in painting:
+            if isinstance(event, Step):
+                done[event.index] = event.step
+                await report_progress(_progress(done, event, order.wishes))
+            else:
+                painted = event
+    return painted
 
 
 def _progress(done: Counter[int], step: Step, wishes: Mapping[str, Any]) -> Progress:

@@ -102,7 +102,8 @@ class Painter:
             return Look(NOTHING_SEEN)
         first = accept_picture(painted[0].image)
         try:
-            return Look(await self._analyze.analyze(first, labels=order.labels, segment=order.segment))
+            analysis = await self._analyze.analyze(first, labels=order.labels, segment=order.segment)
+            return Look(analysis, analysis.warnings)
         except TriptychError as error:
             detail = problem_of(error).detail
             return Look(NOTHING_SEEN, (f"the picture could not be analyzed, POST /analyze may tell later: {detail}",))

@@ -40,7 +40,7 @@ async def generate(
     if await submitter.is_preferred():
         return await submitter.answer(await intake.generate(owner, wishes))
     service.check_model(wishes.model)
-    start = await pictures.start(owner, wishes.image_id, wishes.pictures())
+    start = await pictures.start(owner, wishes.image_id, await wishes.pictures())
     order = wishes.order_with(start, is_streamed=answering.is_streamed)
     return await answering.answer(order, GenerateAnswer, _answer)
 

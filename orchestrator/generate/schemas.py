@@ -62,10 +62,10 @@ class GenerateRequest(StrictRequest):
     analyze: bool = Field(True, description="Say what the first picture shows.")
     segment: bool = Field(True, description="And which regions it has.")
 
-    def pictures(self) -> dict[str, bytes]:
+    async def pictures(self) -> dict[str, bytes]:
         """Those that came with the request, by the names of the pipeline's inputs."""
         given = (("init_image", "image", self.image), ("mask_image", "mask_image", self.mask_image))
-        return {name: read_base64_picture(text, field) for name, field, text in given if text is not None}
+        return {name: await read_base64_picture(text, field) for name, field, text in given if text is not None}
 
     def without_pictures(self) -> dict[str, Any]:
         """As it came, for a row of the database."""
@@ -129,7 +129,7 @@ def generate_answer(request_id: str, generated: Generated) -> GenerateAnswer:
     return GenerateAnswer(
         request_id=request_id,
         image_id=first.id,
-        generated_image=write_base64(generated.first),
+        generated_image=write_base64(generated.pictures[0]),
         images=images,
         seed=images[0].seed,
         clip_analysis=clip_analysis(analysis.concepts),

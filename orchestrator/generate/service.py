@@ -25,7 +25,7 @@ class Generated:
     """What was kept, in the order of the request's pictures; the first one was looked at."""
 
     images: Sequence[Image]
-    first: bytes
+    pictures: Sequence[bytes]  # the encoded files
     analysis: Analysis
     warnings: Sequence[str]
     timings_ms: Mapping[str, float]
@@ -76,7 +76,8 @@ class Generate:
         kept, look = await both(clock.timed("store", keeping), clock.timed("analyze", looking))
         warnings = [*warnings_of(painted), *look.warnings]
         async with self._gallery.adding(owner, kept) as (connection, images):
-            generated = Generated(images, painted[0].image, look.analysis, warnings, clock.timings_ms())
+            pictures = [each.image for each in painted]
+            generated = Generated(images, pictures, look.analysis, warnings, clock.timings_ms())
             await on_adding(connection, generated)
         yield generated
 

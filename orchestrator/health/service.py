@@ -1,6 +1,8 @@
 """Is the server fit for work? Compares what Triton serves with what the catalog says. Knows no HTTP."""
 
 import asyncio
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -33,9 +35,19 @@ class Health:
         self._catalog = catalog
         self._patients = patients
         self._deadline_s = deadline_s
+        self._round = asyncio.Lock()
+        self._began_s = -math.inf
+        self._found: list[ModelHealth] = []
 
     async def check(self) -> list[ModelHealth]:
-        return list(await asyncio.gather(*map(self._check_model, self._catalog)))
+        """Two calls for each model. However many ask at once, one round is under way, and one answers all who wait."""
+        asked_s = time.monotonic()
+        async with self._round:
+            if self._began_s < asked_s:
+                began_s = time.monotonic()
+                self._found = list(await asyncio.gather(*map(self._check_model, self._catalog)))
+                self._began_s = began_s
+            return self._found
 
     async def _check_model(self, model: ServedModel) -> ModelHealth:
         ailment = self._patients.ailments().get(model.name)

@@ -63,7 +63,7 @@ async def list_images(
 async def describe_image(image_id: str, owner: Caller, gallery: GalleryService, pictures: Pictures) -> ImageDetails:
     """One picture of yours: all it was made with, what it was made from, and what was made from it."""
     image = await pictures.named(owner, image_id)
-    return image_details(image, await gallery.lineage(owner, image_id))
+    return image_details(image, await gallery.read(image), await gallery.lineage(owner, image_id))
 
 
 @router.get("/images/{image_id}/file", response_class=Response, responses=_FILE | problem_responses(404, 503))

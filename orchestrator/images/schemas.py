@@ -1,5 +1,9 @@
-"""Shapes of /images and /feedback. Times are milliseconds since 1970, as the database keeps them."""
+"""Shapes of /images and /feedback. Times are milliseconds since 1970, as the database keeps them.
 
+`created_at`, `params` and, of one picture, `image_data` stand beside what says the same: reference 002 has them so.
+"""
+
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -8,6 +12,7 @@ from orchestrator.gallery.pictures import Image
 from orchestrator.gallery.search import ImageFilter
 from orchestrator.gallery.service import MAX_NOTE, MAX_PAGE, Lineage, Page
 from orchestrator.gallery.similar import Matches
+from orchestrator.pictures.base64_pictures import write_base64
 from orchestrator.schemas import StrictRequest
 
 Milliseconds = Annotated[int | None, Field(ge=0, le=2**53)]
@@ -44,6 +49,7 @@ class ImageBody(BaseModel):
     id: str
     url: str
     thumbnail_url: str
+    created_at: datetime
     created_at_ms: int
     kind: str
     prompt: str
@@ -58,6 +64,7 @@ class ImageBody(BaseModel):
     relation: str | None
     feedback: int
     note: str
+    params: dict[str, Any] = Field(description="Of `parameters`, what to ask for to get such a picture again.")
     parameters: dict[str, Any]
 
 
@@ -71,6 +78,7 @@ class Relative(BaseModel):
 
 
 class ImageDetails(ImageBody):
+    image_data: str = Field(description="The picture's file in base64; `url` has the file itself.")
     ancestors: list[Relative] = Field(description="The picture it was made from, then what that was made from.")
     children: list[Relative] = Field(description="What was made from it, the newest first; a hundred at most.")
 
@@ -82,6 +90,7 @@ class ListedImage(ImageBody):
 class ImagesPage(BaseModel):
     images: list[ListedImage]
     next_cursor: str | None
+    warnings: list[str] = Field(description="Whether `text` was more than CLIP reads, and was cut.")
 
 
 class FeedbackRequest(StrictRequest):
@@ -94,10 +103,11 @@ def image_body(image: Image) -> ImageBody:
     return ImageBody(**_values(image))
 
 
-def image_details(image: Image, lineage: Lineage) -> ImageDetails:
+def image_details(image: Image, data: bytes, lineage: Lineage) -> ImageDetails:
     younger = (image, *lineage.ancestors)
     return ImageDetails(
         **_values(image),
+        image_data=write_base64(data),
         ancestors=[_relative(old, young.relation) for young, old in zip(younger, lineage.ancestors, strict=False)],
         children=[_relative(child, child.relation) for child in lineage.children],
     )
@@ -105,12 +115,12 @@ def image_details(image: Image, lineage: Lineage) -> ImageDetails:
 
 def images_page(page: Page) -> ImagesPage:
     listed = [ListedImage(**_values(image), similarity=None) for image in page.images]
-    return ImagesPage(images=listed, next_cursor=page.next_cursor)
+    return ImagesPage(images=listed, next_cursor=page.next_cursor, warnings=[])
 
 
 def matches_page(page: Matches) -> ImagesPage:
     listed = [ListedImage(**_values(match.image), similarity=match.similarity) for match in page.matches]
-    return ImagesPage(images=listed, next_cursor=page.next_cursor)
+    return ImagesPage(images=listed, next_cursor=page.next_cursor, warnings=list(page.warnings))
 
 
 def _relative(image: Image, relation: str | None) -> Relative:
@@ -118,9 +128,14 @@ def _relative(image: Image, relation: str | None) -> Relative:
 
 
 def _values(image: Image) -> dict[str, Any]:
-    own = {"url", "thumbnail_url", "parameters"}
+    made = {
+        "created_at": datetime.fromtimestamp(image.created_at_ms / 1000, UTC),
+        "params": image.params.get("parameters", {}),
+        "parameters": image.params,
+    }
+    own = {"url", "thumbnail_url", *made}
     same = {name: getattr(image, name) for name in ImageBody.model_fields if name not in own}
-    return same | _urls(image) | {"parameters": image.params}
+    return same | _urls(image) | made
 
 
 def _urls(image: Image) -> dict[str, str]:

@@ -8,9 +8,10 @@ from starlette.responses import JSONResponse
 
 from orchestrator.dependencies import intake, jobs_service
 from orchestrator.edge.caller import creating_caller
-from orchestrator.edge.idempotency import REPLAYED, read_key
+from orchestrator.edge.idempotency import REPLAYED, KeyHeader, read_key
 from orchestrator.edge.own_answers import with_headers_of
 from orchestrator.edge.preferences import RESPOND_ASYNC, prefers_async
+from orchestrator.edge.scopes import check_key_may
 from orchestrator.job_routes.examples import JOB
 from orchestrator.job_routes.intake import Intake
 from orchestrator.job_routes.schemas import JobDetails, job_details, job_url
@@ -31,10 +32,6 @@ ACCEPTED: Responses = {
 ACCEPTED_IF_PREFERRED: Responses = {
     202: ACCEPTED[202] | {"description": "With `Prefer: respond-async`: a job that does the same."}
 }
-_Key = Annotated[
-    str | None,
-    Header(description="A UUID of your own: the same request under it is done once, and answered each time."),
-]
 _Prefer = Annotated[str | None, Header(description="`respond-async`: answer 202 with a job, and do the work later.")]
 JobsService = Annotated[Jobs, Depends(jobs_service)]
 IntakeService = Annotated[Intake, Depends(intake)]
@@ -56,7 +53,8 @@ class Submitter:
         return False
 
     async def creator(self) -> str:
-        """For who only looks as a rule: a job belongs to somebody."""
+        """For who only looks as a rule: a job belongs to somebody, and is something that is left behind."""
+        check_key_may(self.request, "create")
         return await creating_caller(self.request, self.response)
 
     async def submit(self, submission: Submission) -> Accepted:
@@ -79,7 +77,7 @@ async def submitter(
     request: Request,
     response: Response,
     jobs: JobsService,
-    idempotency_key: _Key = None,  # these two are read where they are needed, and described here
+    idempotency_key: KeyHeader = None,  # these two are read where they are needed, and described here
     prefer: _Prefer = None,
 ) -> Submitter:
     return Submitter(request, response, jobs)

@@ -1,4 +1,4 @@
-"""POST and GET /jobs, GET and DELETE /jobs/{job_id}, GET /jobs/{job_id}/events."""
+"""POST and GET /jobs, GET and DELETE /jobs/{job_id}, GET /jobs/{job_id}/events and /files."""
 
 import re
 from collections.abc import AsyncGenerator
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from modelcore.errors import InvalidInput, NotFound, TriptychError, Unavailable
 from orchestrator.dependencies import Caller, CreatingCaller
-from orchestrator.edge.event_stream import MEDIA_TYPE, EventStream, event, with_keep_alive
+from orchestrator.edge.event_stream import MEDIA_TYPE, EventStream, event
 from orchestrator.edge.json_route import StrictJsonRoute
 from orchestrator.edge.scopes import needs
 from orchestrator.errors import shortened
@@ -36,6 +36,11 @@ from orchestrator.schemas import Responses, problem_responses
 router = APIRouter(route_class=StrictJsonRoute, tags=["Jobs"])
 
 _JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_FILE_ID = re.compile(r"[a-z_]{1,30}[0-9]{0,9}")
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_FILE: Responses = {
+    200: {"description": "The picture's bytes.", "content": dict.fromkeys(("image/png", "image/jpeg"), _BINARY)}
+}
 _JOB: Responses = {200: {"content": {"application/json": {"example": JOB}}}}
 _PAGE: Responses = {200: {"content": {"application/json": {"example": {"jobs": [SUMMARY], "next_cursor": None}}}}}
 _EVENTS: Responses = {
@@ -104,7 +109,17 @@ async def follow_job(job_id: str, owner: Caller, jobs: JobsService, last_event_i
     if job.is_done and event_of(job).id <= after:
         return Response(status_code=204)  # which tells a browser's EventSource not to come again
     source = jobs.follow(owner, job.id, after)
-    return EventStream(with_keep_alive(_told(source)), source)
+    return EventStream(_told(source), source)
+
+
+@router.get("/jobs/{job_id}/files/{file_id}", response_class=Response, responses=_FILE | problem_responses(404, 503))
+@needs("read")
+async def read_job_file(job_id: str, file_id: str, owner: Caller, jobs: JobsService) -> Response:
+    """A picture that a job's result names by its address. It is kept as long as the job."""
+    if not _FILE_ID.fullmatch(file_id):
+        raise NotFound("there is no such file")
+    file = await jobs.file(owner, checked(job_id), file_id)
+    return Response(file.data, media_type=file.media_type, headers={"Cache-Control": "private, max-age=3600"})
 
 
 def checked(job_id: str) -> str:

@@ -13,13 +13,21 @@ from orchestrator.jobs.forecast import Outlook
 from orchestrator.jobs.model import Job, Priority, State
 from orchestrator.jobs.service import MAX_PAGE, JobPage
 from orchestrator.pictures.base64_pictures import write_base64
+from orchestrator.probe.schemas import ProbeRequest
 from orchestrator.schemas import StrictRequest
 from orchestrator.segment.schemas import SegmentRequest
+from orchestrator.stories.schemas import STORY_PICTURE, StoryImageRequest
+from orchestrator.variations.schemas import VariationsRequest
+from orchestrator.visualize.schemas import VisualizeRequest
 
 REQUEST_OF_KIND: Mapping[str, type[AnyRequest]] = {
     "generate": GenerateRequest,
+    "variations": VariationsRequest,
+    STORY_PICTURE: StoryImageRequest,
     "segment": SegmentRequest,
     "analyze": AnalyzeRequest,
+    "probe": ProbeRequest,
+    "visualize": VisualizeRequest,
 }
 KINDS = ", ".join(REQUEST_OF_KIND)
 _ANY_REQUEST = {"anyOf": [request.model_json_schema() for request in REQUEST_OF_KIND.values()]}
@@ -72,7 +80,7 @@ class JobDetails(JobBody):
     eta_s: float | None = Field(description="Until its end, as far as can be told.")
     request: dict[str, Any] = Field(description="As it came, without its pictures.")
     result: dict[str, Any] | None = Field(
-        description="What the endpoint of the kind's name answers, without `request_id`; pictures by `id` and `url`."
+        description="What the endpoint of the kind's name answers, without `request_id`; pictures by their addresses."
     )
 
 
@@ -108,7 +116,7 @@ def job_details(job: Job, outlook: Outlook) -> JobDetails:
         events_url=f"{job_url(job)}/events",
         position=outlook.position,
         eta_s=_rounded(outlook.eta_s),
-        request=job.request,
+        request=job.asked,
         result=None if job.result is None else _shown(job.result),
     )
 

@@ -60,7 +60,7 @@ async def _check_queues(connection: AsyncConnection, rules: JobRules, owner: str
     row = await connection.execute(select(func.count(), mine).where(JobRow.state == "queued"))
     queued, queued_mine = row.one()
     if queued_mine >= rules.owner_queue_limit:
-        wait_s = await seconds_until_a_place(connection)
+        wait_s = await seconds_until_a_place(connection, owner)
         raise QuotaExceeded(f"{queued_mine} of your jobs wait already, as many as may", retry_after_s=wait_s)
     if queued >= rules.queue_limit:
         wait_s = await seconds_until_a_place(connection)

@@ -11,6 +11,8 @@ from orchestrator.storage.shelf import Parcel
 
 State = Literal["queued", "running", "completed", "failed", "cancelled"]
 DAY_S = 24 * 3600.0
+# In a request: what was settled of it when it was accepted, for the handler alone.
+SETTLED = "settled"
 TERMINAL: tuple[State, ...] = ("completed", "failed", "cancelled")
 
 
@@ -59,6 +61,17 @@ class Job:
     def is_done(self) -> bool:
         return self.state in TERMINAL
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The request as its owner sent it, without its pictures."""
+        return {name: value for name, value in self.request.items() if name != SETTLED}
+
+
+@dataclass(frozen=True)
+class JobFile:
+    data: bytes
+    media_type: str
+
 
 JOB_FIELDS = tuple(field.name for field in dataclasses.fields(Job))
 
@@ -81,10 +94,11 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a handler made: pictures for the gallery, and whatever else the answer says, as JSON."""
+    """What a handler made: pictures for the gallery, what else the answer says, as JSON, and files that it names."""
 
     pictures: tuple[NewPicture, ...] = ()
     answer: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, Parcel] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

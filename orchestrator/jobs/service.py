@@ -14,12 +14,12 @@ from orchestrator.jobs.events import BEFORE_ALL, Hub, Inbox, JobEvent, event_of
 from orchestrator.jobs.forecast import Outlook, outlook
 from orchestrator.jobs.idempotency import IdempotencyKey, in_progress
 from orchestrator.jobs.leases import JOB_COLUMNS
-from orchestrator.jobs.model import Job, JobRules, OnPhase, Phase, State, Submission, no_phase_matters
+from orchestrator.jobs.model import Job, JobFile, JobRules, OnPhase, Phase, State, Submission, no_phase_matters
 from orchestrator.jobs.runner import Runner
 from orchestrator.storage.cursors import newest_first, older_than, write_cursor
 from orchestrator.storage.database import Database
 from orchestrator.storage.shelf import Shelf
-from orchestrator.storage.tables import JobRow
+from orchestrator.storage.tables import JobFileRow, JobRow, ObjectRow
 
 MAX_PAGE = 100
 SESSION_OWNER = "session:"  # how the owners begin that a cookie proves, see edge/caller.py
@@ -72,9 +72,9 @@ class Jobs:
     async def get(self, owner: str, job_id: str) -> Job:
         return await self._first(JobRow.id == job_id, JobRow.owner == owner)
 
-    async def get_by_ticket(self, job_id: str) -> Job:
+    async def get_by_ticket(self, job_id: str, kind: str) -> Job:
         """For callers who can prove nothing but that they know its id, 122 random bits. Never the job of an API key."""
-        return await self._first(JobRow.id == job_id, JobRow.owner.startswith(SESSION_OWNER))
+        return await self._first(JobRow.id == job_id, JobRow.kind == kind, JobRow.owner.startswith(SESSION_OWNER))
 
     async def _first(self, *where: ColumnElement[bool]) -> Job:
         async with self._database.reading() as connection:
@@ -82,6 +82,20 @@ class Jobs:
         if row is None:
             raise NotFound("there is no such job")
         return Job(**row._mapping)
+
+    async def file(self, owner: str, job_id: str, name: str) -> JobFile:
+        """A picture that the job's answer names."""
+        found = select(ObjectRow.sha256, ObjectRow.media_type).join(JobFileRow, JobFileRow.sha256 == ObjectRow.sha256)
+        found = found.join(JobRow, JobRow.id == JobFileRow.job_id)
+        async with self._database.reading() as connection:
+            row = (
+                await connection.execute(
+                    found.where(JobRow.owner == owner, JobRow.id == job_id, JobFileRow.name == name)
+                )
+            ).one_or_none()
+        if row is None:
+            raise NotFound("there is no such file")
+        return JobFile(await self._shelf.read(row.sha256), row.media_type)
 
     async def page(self, owner: str, state: State | None = None, cursor: str | None = None, limit: int = 20) -> JobPage:
         if not 1 <= limit <= MAX_PAGE:

@@ -25,6 +25,12 @@ class Rate:
     reset_s: int
 
 
+class TooFast(QuotaExceeded):
+    def __init__(self, rate: Rate, retry_after_s: int) -> None:
+        super().__init__(f"you may send {rate.limit} requests a minute", retry_after_s=retry_after_s)
+        self.rate = rate
+
+
 @dataclass
 class _Bucket:
     requests: float
@@ -45,12 +51,9 @@ class RateLimiter:
         bucket = self._filled(owner, requests_per_minute)
         if bucket.requests < 1:
             wait_s = (1 - bucket.requests) * 60 / requests_per_minute
-            raise QuotaExceeded(
-                f"you may send {requests_per_minute} requests a minute", retry_after_s=max(1, math.ceil(wait_s))
-            )
+            raise TooFast(_rate_of(bucket, requests_per_minute), retry_after_s=max(1, math.ceil(wait_s)))
         bucket.requests -= 1
-        missing = requests_per_minute - bucket.requests
-        return Rate(requests_per_minute, int(bucket.requests), math.ceil(missing * 60 / requests_per_minute))
+        return _rate_of(bucket, requests_per_minute)
 
     def _filled(self, owner: str, capacity: int) -> _Bucket:
         now = self._clock()
@@ -61,3 +64,8 @@ class RateLimiter:
         bucket.requests = min(capacity, bucket.requests + (now - bucket.filled_at_s) * capacity / 60)
         bucket.filled_at_s = now
         return bucket
+
+
+def _rate_of(bucket: _Bucket, requests_per_minute: int) -> Rate:
+    missing = requests_per_minute - bucket.requests
+    return Rate(requests_per_minute, int(bucket.requests), math.ceil(missing * 60 / requests_per_minute))

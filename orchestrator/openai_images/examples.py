@@ -7,6 +7,9 @@ REQUESTS: dict[str, Any] = {
     "linked": {"value": {"prompt": "a green star", "n": 2, "size": "128x128", "response_format": "url", "seed": 7}},
     "streamed": {"value": {"prompt": "a green star", "stream": True, "partial_images": 2}},
 }
+# Of forms, beside their files.
+EDIT: dict[str, Any] = {"model": "demo", "prompt": "a large red circle", "size": "auto"}
+VARIATION: dict[str, Any] = {"model": "demo", "n": 2, "strength": 0.6}
 ANSWER: dict[str, Any] = {
     "created": 1795000000,
     "background": "opaque",

@@ -11,7 +11,7 @@ from modelcore.errors import TriptychError
 from orchestrator.context import current_request
 from orchestrator.dependencies import CreatingCaller, gallery_service, idempotency, links, openai_images
 from orchestrator.edge.event_stream import MEDIA_TYPE, EventStream, event
-from orchestrator.edge.idempotency import Memory, Recording, answered_once, read_key, refuse_key_of_stream
+from orchestrator.edge.idempotency import KeyHeader, Memory, Recording, answered_once, read_key, refuse_key_of_stream
 from orchestrator.edge.json_route import StrictJsonRoute
 from orchestrator.edge.leaving import while_connected
 from orchestrator.edge.own_answers import with_headers_of
@@ -24,7 +24,7 @@ from orchestrator.generate.painter import Step
 from orchestrator.jobs.idempotency import Idempotency, IdempotencyKey
 from orchestrator.openai_images.answers import EventKind, ImagesAnswer
 from orchestrator.openai_images.delivery import Delivery
-from orchestrator.openai_images.examples import ANSWER, REQUESTS, STREAM
+from orchestrator.openai_images.examples import ANSWER, EDIT, REQUESTS, STREAM, VARIATION
 from orchestrator.openai_images.links import LASTS_S, Links
 from orchestrator.openai_images.schemas import EditRequest, PaintRequest, VariationRequest
 from orchestrator.openai_images.service import Made, OpenAIImages
@@ -66,6 +66,7 @@ class Answering:
         gallery: Annotated[Gallery, Depends(gallery_service)],
         links: Annotated[Links, Depends(links)],
         records: Annotated[Idempotency, Depends(idempotency)],
+        idempotency_key: KeyHeader = None,  # read where it is needed, and described here
     ) -> None:
         self._request = request
         self._response = response
@@ -132,7 +133,7 @@ async def create_images(
 @router.post(
     "/v1/images/edits",
     response_model=ImagesAnswer,
-    openapi_extra=upload_body(EditRequest, "image", "mask"),
+    openapi_extra=upload_body(EditRequest, "image", "mask", example=EDIT),
     responses=_STREAM_TOO | _ERRORS,
 )
 @needs("create")
@@ -149,7 +150,7 @@ async def edit_image(request: Request, service: Service, answering: AnsweringTo)
 @router.post(
     "/v1/images/variations",
     response_model=ImagesAnswer,
-    openapi_extra=upload_body(VariationRequest, "image"),
+    openapi_extra=upload_body(VariationRequest, "image", example=VARIATION),
     responses=_ERRORS,
 )
 @needs("create")

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from modelcore.errors import NotFound
 from modelcore.family import Diffusion
 from orchestrator.gallery.pictures import Image
-from orchestrator.gallery.service import Gallery
 from orchestrator.generate.order import Order
 from orchestrator.generate.painter import Step
 from orchestrator.generate.service import Generate, Generated
@@ -44,13 +43,11 @@ class OpenAIImages:
         self,
         generate: Generate,
         variations: Variations,
-        gallery: Gallery,
         tokens: PromptTokens,
         diffusion: Diffusion | None,
     ) -> None:
         self._generate = generate
         self._variations = variations
-        self._gallery = gallery
         self._tokens = tokens
         self._diffusion = diffusion
 
@@ -78,17 +75,12 @@ class OpenAIImages:
         text_tokens = await self._tokens.count(order.prompt)
 
         async def on_generated(connection: AsyncConnection, generated: Generated) -> None:
-            await on_adding(connection, await self._made(order, generated, text_tokens))
+            await on_adding(connection, _made(order, generated, text_tokens))
 
         with named_as_asked():
             async with aclosing(self._generate.events(owner, order, on_generated)) as events:
                 async for event in events:
-                    yield event if isinstance(event, Step) else await self._made(order, event, text_tokens)
-
-    async def _made(self, order: Order, generated: Generated, text_tokens: int | None) -> Made:
-        pictures = [generated.first, *[await self._gallery.read(image) for image in generated.images[1:]]]
-        usage = usage_of(text_tokens, generated.images, is_from_picture="init_image" in order.wishes)
-        return Made(generated.images, pictures, order.prompt, generated.warnings, usage)
+                    yield event if isinstance(event, Step) else _made(order, event, text_tokens)
 
     def _checked(self, wishes: PaintRequest) -> Diffusion:
         self._generate.check_model(wishes.model)
@@ -96,6 +88,11 @@ class OpenAIImages:
         if self._diffusion is None:
             raise NotFound("the family that is served makes no pictures", field="model")
         return self._diffusion
+
+
+def _made(order: Order, generated: Generated, text_tokens: int | None) -> Made:
+    usage = usage_of(text_tokens, generated.images, is_from_picture="init_image" in order.wishes)
+    return Made(generated.images, generated.pictures, order.prompt, generated.warnings, usage)
 
 
 def _order(wishes: Mapping[str, Any]) -> Order:

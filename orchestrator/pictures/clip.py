@@ -20,6 +20,7 @@ Vectors = NDArray[np.float32]
 @dataclass(frozen=True)
 class TextVectors:
     vectors: Vectors  # (texts, width)
+    cut_at: NDArray[np.int64]  # (texts,): the tokens after which each was cut; 0 where all of it was read
     logit_scale: float
     weights: str  # which CLIP it was
 
@@ -42,7 +43,8 @@ class Clip:
         answers = await self._ask_all(_TEXT_MODEL, "text", [text.encode() for text in texts])
         weights = self._weights_of(answers)
         vectors = np.concatenate([answer["embedding"] for answer in answers])
-        return TextVectors(vectors, float(answers[0]["logit_scale"][0, 0]), weights)
+        cut_at = np.concatenate([_cut_at(answer) for answer in answers])
+        return TextVectors(vectors, cut_at, float(answers[0]["logit_scale"][0, 0]), weights)
 
     async def pictures(self, encoded: Sequence[bytes]) -> ImageVectors:
         answers = await self._ask_all(_PICTURE_MODEL, "image", encoded)
@@ -70,3 +72,7 @@ class Clip:
             self._weights = weights
             self._on_other_weights()
         return weights
+
+
+def _cut_at(answer: Arrays) -> NDArray[np.int64]:
+    return np.where(answer["truncated"][:, 0], answer["token_count"][:, 0], 0).astype(np.int64)

@@ -17,12 +17,22 @@ _LIMITS = TextLimits()
 class EncodedLabels:
     labels: tuple[str, ...]
     vectors: Vectors  # (labels, width), unit length
+    cut_at: tuple[int, ...]  # for each label: as `TextVectors` has it
     logit_scale: float
     weights: str
 
     @property
     def size_bytes(self) -> int:
         return self.vectors.nbytes + sum(map(len, self.labels))
+
+    def warnings(self) -> tuple[str, ...]:
+        """What of the labels of a request was not read."""
+        cut = ((place, tokens) for place, tokens in enumerate(self.cut_at) if tokens)
+        return tuple(_warning(f"labels[{place}]", tokens) for place, tokens in cut)
+
+    def warnings_of_word(self, field: str) -> tuple[str, ...]:
+        """The same of the one word that they are, which a request calls so."""
+        return tuple(_warning(field, tokens) for tokens in self.cut_at if tokens)
 
 
 class Labels:
@@ -46,8 +56,11 @@ class Labels:
 
     async def encoded_word(self, word: str, field: str = "prompt") -> EncodedLabels:
         """One word or sentence, as a label of its own."""
-        check_text(word, _LIMITS, field)
+        self.check_word(word, field)
         return await self._prompted((word,), prompts_of_word(word, self._default))
+
+    def check_word(self, word: str, field: str = "prompt") -> None:
+        check_text(word, _LIMITS, field)
 
     async def _prompted(self, labels: tuple[str, ...], prompts: list[str]) -> EncodedLabels:
         return await self.cache.get((labels, tuple(prompts)), lambda: self._encode(labels, prompts))
@@ -55,7 +68,12 @@ class Labels:
     async def _encode(self, labels: tuple[str, ...], prompts: list[str]) -> EncodedLabels:
         texts = await self._clip.texts(prompts)
         vectors = one_per_label(texts.vectors, len(labels)).astype(np.float32)
-        return EncodedLabels(labels, vectors, texts.logit_scale, texts.weights)
+        cut_at = texts.cut_at.reshape(len(labels), -1).max(axis=1)  # of a label's sentences the longest
+        return EncodedLabels(labels, vectors, tuple(cut_at.tolist()), texts.logit_scale, texts.weights)
+
+
+def _warning(field: str, tokens: int) -> str:
+    return f"{field}: a text encoder reads at most {tokens} tokens; it did not read all of it"
 
 
 def _size_bytes(encoded: EncodedLabels) -> int:

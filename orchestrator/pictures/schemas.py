@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from modelcore.text.label_sets import LABEL_SETS, MAX_LABELS_A_REQUEST
-from modelcore.vision.masks import Polygon
+from modelcore.vision.masks import Polygon, Ring
 from orchestrator.pictures.understanding import Concept
 from orchestrator.schemas import StrictRequest
 
@@ -19,7 +19,13 @@ LabelsField = Annotated[
     ),
 ]
 TopField = Annotated[int, Field(ge=1, le=MAX_LABELS_A_REQUEST, description="How many of the best labels to tell.")]
-Polygons = list[Polygon]
+Rings = Annotated[
+    list[Ring],
+    Field(description="Outlines, each a list of [x, y]. Outer ones turn clockwise on the screen, holes the other way."),
+]
+Warnings = Annotated[
+    list[str], Field(description="Which words of the request were more than CLIP reads, and were cut.")
+]
 Rle = dict[str, Any]  # COCO's {"size": [height, width], "counts": "..."}
 
 
@@ -47,6 +53,11 @@ class ClipAnalysis(BaseModel):
 def percent(share: float) -> str:
     """Two decimals, as the references write it. Less than nothing in common is nothing."""
     return f"{max(share, 0.0):.2%}"
+
+
+def rings_of(polygons: list[Polygon]) -> list[Ring]:
+    """All islands' in one list, as the references have it: filled by the even-odd rule they are the region."""
+    return [ring for polygon in polygons for ring in polygon]
 
 
 def class_scores(concepts: list[Concept]) -> list[ClassScore]:

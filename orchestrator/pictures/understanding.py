@@ -3,7 +3,6 @@
 The four services on top of this only differ in what they ask; whatever one has found out is there for the others.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ from orchestrator.pictures.labels import EncodedLabels, Labels
 from orchestrator.pictures.picture import Picture
 from orchestrator.pictures.regions import FoundRegions, Regions
 from orchestrator.pictures.vectors import PictureVectors
+from orchestrator.together import both
 from orchestrator.triton import Triton
 
 _MIB = 1024 * 1024
@@ -28,6 +28,14 @@ _MIB = 1024 * 1024
 class Concept:
     label: str
     confidence: float
+
+
+@dataclass(frozen=True)
+class Named:
+    """For each picture, or each region, the best fitting labels, the surest first; and what of the labels was cut."""
+
+    concepts: list[list[Concept]]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,19 +57,17 @@ class Understanding:
         self.regions = Regions(triton, rules.segment_deadline_s, rules.regions_limit_bytes, observer)
         self.vectors = PictureVectors(clip, crop_rule, rules.vectors_limit_bytes, observer)
 
-    async def concepts(self, picture: Picture, labels: LabelSet, count: int) -> list[Concept]:
-        """The best fitting labels, the surest first. Confidences are shares of the whole set."""
-        words, whole = await asyncio.gather(self.labels.encoded(labels), self.vectors.whole(picture))
-        return _best(whole.vectors, words, count)[0]
+    async def concepts(self, picture: Picture, labels: LabelSet, count: int) -> Named:
+        """Of the whole picture. Confidences are shares of the whole set."""
+        words, whole = await both(self.labels.encoded(labels), self.vectors.whole(picture))
+        return Named(_best(whole.vectors, words, count), words.warnings())
 
-    async def region_concepts(
-        self, picture: Picture, found: FoundRegions, labels: LabelSet, count: int
-    ) -> list[list[Concept]]:
+    async def region_concepts(self, picture: Picture, found: FoundRegions, labels: LabelSet, count: int) -> Named:
         """For each region, as `concepts`."""
         if not found.regions:
-            return []
-        words, parts = await asyncio.gather(self.labels.encoded(labels), self.vectors.regions(picture, found))
-        return _best(parts, words, count)
+            return Named([])
+        words, parts = await both(self.labels.encoded(labels), self.vectors.regions(picture, found))
+        return Named(_best(parts, words, count), words.warnings())
 
     async def likeness(self, picture: Picture, word: EncodedLabels) -> float:
         """Cosine of the whole picture with a word, -1 to 1."""

@@ -1,6 +1,6 @@
 """POST /probe."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 
@@ -8,6 +8,7 @@ from orchestrator.dependencies import Caller, callers_pictures, probe_service
 from orchestrator.edge.leaving import while_connected
 from orchestrator.edge.picture_request import picture_body, read_picture_request
 from orchestrator.edge.scopes import needs
+from orchestrator.job_routes.dependencies import ACCEPTED_IF_PREFERRED, IntakeService, Submits
 from orchestrator.pictures.callers import CallersPictures
 from orchestrator.probe.schemas import ProbeAnswer, ProbeRequest, probe_answer
 from orchestrator.probe.service import Probe
@@ -18,8 +19,9 @@ router = APIRouter(tags=["Understand"])
 
 @router.post(
     "/probe",
+    response_model=ProbeAnswer,
     openapi_extra=picture_body(ProbeRequest, {"prompt": "metal"}, required=True),
-    responses=problem_responses(400, 404, 408, 413, 415, 422, 503),
+    responses=ACCEPTED_IF_PREFERRED | problem_responses(400, 404, 408, 409, 413, 415, 422, 429, 503),
 )
 @needs("read")
 async def probe(
@@ -27,8 +29,13 @@ async def probe(
     owner: Caller,
     service: Annotated[Probe, Depends(probe_service)],
     pictures: Annotated[CallersPictures, Depends(callers_pictures)],
-) -> ProbeAnswer:
+    intake: IntakeService,
+    submitter: Submits,
+) -> Any:
     """How well one word or sentence fits a picture, and each of its regions."""
+    is_job = await submitter.is_preferred()
     wishes, sent = await read_picture_request(request, ProbeRequest)
+    if is_job:
+        return await submitter.answer(await intake.probe(await submitter.creator(), wishes, sent))
     picture = await pictures.picture(owner, wishes.image_id, sent)
     return probe_answer(await while_connected(request, service.probe(picture, wishes.prompt, labels=wishes.labels)))

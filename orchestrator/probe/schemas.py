@@ -3,7 +3,7 @@
 from pydantic import BaseModel, Field
 
 from modelcore.text.limits import TextLimits
-from orchestrator.pictures.schemas import AboutPicture, LabelsField, percent
+from orchestrator.pictures.schemas import AboutPicture, LabelsField, Warnings, percent
 from orchestrator.probe.service import Probed
 
 
@@ -26,6 +26,7 @@ class ProbeAnswer(BaseModel):
     global_match_score: str
     global_match: float
     regional_matches: list[RegionalMatch]
+    warnings: Warnings
 
 
 def probe_answer(probed: Probed) -> ProbeAnswer:
@@ -42,4 +43,5 @@ def probe_answer(probed: Probed) -> ProbeAnswer:
             )
             for region in probed.regions
         ],
+        warnings=list(probed.warnings),
     )

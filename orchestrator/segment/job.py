@@ -15,6 +15,6 @@ class SegmentHandler:
     async def __call__(self, task: Task, report_progress: ReportProgress, is_cancelled: IsCancelled) -> Outcome:
         wishes = SegmentRequest.model_validate(task.job.request)
         picture = accept_picture(task.inputs["image"])
-        regions = await self._segment.segment(picture, wishes.question(), labels=wishes.labels, top=wishes.top)
-        answer = await asyncio.to_thread(segment_answer, "", regions, wishes.mask_format)
+        segmented = await self._segment.segment(picture, wishes.question(), labels=wishes.labels, top=wishes.top)
+        answer = await asyncio.to_thread(segment_answer, "", segmented, wishes.mask_format)
         return Outcome(answer=answer.model_dump(mode="json", exclude={"request_id"}))

@@ -1,6 +1,7 @@
 """What a client points at, from JSON's nested lists to the arrays that `segment` takes. The bounds are Triton's own."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,26 @@ from orchestrator.tensors import Arrays
 
 Point = list[float]
 _NOWHERE = -1  # a place that only fills up a prompt with fewer points than another
+
+
+def list_of_things(value: Any, depth: int) -> Any:
+    """Who points at one thing may leave out the list around it, as SAM's own predictor does. `depth` is with it."""
+    return [value] if _first_value(value)[0] == depth - 1 else value
+
+
+def are_click_labels(value: Any) -> bool:
+    depth, first = _first_value(value)
+    return depth > 0 and isinstance(first, int)
+
+
+def _first_value(value: Any) -> tuple[int, Any]:
+    """How many lists deep it is, and what it is; 0 where there is none."""
+    depth = 0
+    while isinstance(value, list):
+        if not value:
+            return 0, None
+        depth, value = depth + 1, value[0]
+    return depth, value
 
 
 def prompt_arrays(

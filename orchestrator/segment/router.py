@@ -42,5 +42,5 @@ async def segment(
     question = wishes.question()
     picture = await pictures.picture(owner, wishes.image_id, sent)
     work = service.segment(picture, question, labels=wishes.labels, top=wishes.top)
-    regions = await while_connected(request, work)
-    return await asyncio.to_thread(segment_answer, current_request.get().request_id, regions, wishes.mask_format)
+    segmented = await while_connected(request, work)
+    return await asyncio.to_thread(segment_answer, current_request.get().request_id, segmented, wishes.mask_format)

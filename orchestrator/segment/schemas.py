@@ -1,24 +1,34 @@
 """Shapes of /segment. Without points and boxes it finds everything; the thresholds for that bear Meta's names."""
 
 import base64
-from collections.abc import Sequence
 from io import BytesIO
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from modelcore.contract import DataType
 from modelcore.sam2_models import SEGMENT
 from modelcore.vision.automatic_parameters import PARAMETERS, AutomaticParameters
-from modelcore.vision.masks import Polygon, Region
+from modelcore.vision.masks import Region
 from modelcore.vision.rle import decode
 from modelcore.vision.segment_answer import tolerance_of
 from orchestrator.pictures.regions import Question
-from orchestrator.pictures.schemas import TOP_LABELS, AboutPicture, ClassScore, LabelsField, Rle, TopField, class_scores
-from orchestrator.segment.prompts import prompt_arrays
-from orchestrator.segment.service import NamedRegion
+from orchestrator.pictures.schemas import (
+    TOP_LABELS,
+    AboutPicture,
+    ClassScore,
+    LabelsField,
+    Rings,
+    Rle,
+    TopField,
+    Warnings,
+    class_scores,
+    rings_of,
+)
+from orchestrator.segment.prompts import are_click_labels, list_of_things, prompt_arrays
+from orchestrator.segment.service import NamedRegion, Segmented
 
 MaskFormat = Literal["rle", "png", "polygon"]
 Coordinate = Annotated[float, Field(allow_inf_nan=False)]
@@ -28,14 +38,38 @@ PointLabel = Annotated[int, Field(ge=0, le=1)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
+_NUMBERS = {"type": "array", "items": {"type": "number"}}
+_POINTS = {"type": "array", "items": _NUMBERS | {"minItems": 2, "maxItems": 2}}
+_BOX = _NUMBERS | {"minItems": 4, "maxItems": 4}
+_CLICK_LABELS = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 1}}
+_WORDS = ({"type": "string"}, {"type": "array", "items": {"type": "string"}})
+_LABELS = {"anyOf": [*_WORDS, _CLICK_LABELS, {"type": "array", "items": _CLICK_LABELS}, {"type": "null"}]}
+
+
+def _of_things(of_one: dict[str, Any], depth: int) -> tuple[BeforeValidator, WithJsonSchema]:
+    """A list of what is said of one thing, or that alone."""
+    schema = {"anyOf": [{"type": "array", "items": of_one}, of_one]}
+    return BeforeValidator(lambda value: list_of_things(value, depth)), WithJsonSchema(schema)
+
+
+Points = Annotated[list[list[Point]], *_of_things(_POINTS, 3)]
+PointLabels = Annotated[list[list[PointLabel]], *_of_things(_CLICK_LABELS, 2)]
+Boxes = Annotated[list[Box], *_of_things(_BOX, 2)]
+
+
 class SegmentRequest(AboutPicture):
     """A list of points for each thing that is pointed at; two things in one request are two lists."""
 
-    points: list[list[Point]] | None = Field(None, description="[x, y] in the picture's pixels: a list for each thing.")
-    point_labels: list[list[PointLabel]] | None = Field(
-        None, description="1 on the thing, 0 beside it; one for each point. Without it, all are on the thing."
+    points: Points | None = Field(
+        None,
+        description="[x, y] in the picture's pixels: a list for each thing; for one thing, its list alone.",
     )
-    boxes: list[Box] | None = Field(None, description="[x0, y0, x1, y1] around each thing.")
+    point_labels: PointLabels | None = Field(
+        None,
+        description="1 on the thing, 0 beside it; one for each point, and in lists as they are. Without it, all are on "
+        "the thing. Taken from `labels`, too, where numbers are there.",
+    )
+    boxes: Boxes | None = Field(None, description="[x0, y0, x1, y1] around each thing; for one thing, its own alone.")
     multimask: bool | None = Field(None, description="Three masks for each thing instead of one.")
     polygon_tolerance: Number | None = Field(None, description="Pixels by which a polygon may leave its outline.")
     points_per_side: int | None = None
@@ -50,9 +84,19 @@ class SegmentRequest(AboutPicture):
     crop_overlap_ratio: Number | None = None
     crop_n_points_downscale_factor: int | None = None
     min_mask_region_area: int | None = None
-    labels: LabelsField = None
+    labels: Annotated[LabelsField, WithJsonSchema(_LABELS)] = None
     top: TopField = TOP_LABELS
     mask_format: MaskFormat = Field("rle", description="COCO's run lengths, a PNG, or the polygons alone.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_click_labels(cls, fields: Any) -> Any:
+        """Elsewhere in this API labels are words, in SAM's they are numbers: each can be told from the other."""
+        if isinstance(fields, dict) and "point_labels" not in fields and are_click_labels(fields.get("labels")):
+            return {name: value for name, value in fields.items() if name != "labels"} | {
+                "point_labels": fields["labels"]
+            }
+        return fields
 
     def question(self) -> Question:
         """Refuses what `segment` would refuse whatever the picture; the bounds are its own."""
@@ -75,14 +119,12 @@ _TYPES = {tensor.name: _NUMPY[tensor.data_type] for tensor in SEGMENT.inputs if 
 
 
 class SegmentedRegion(BaseModel):
-    """`polygon` holds a polygon for each island: the outer ring first, then its holes."""
-
     region_id: int
     sam_confidence: str
     predicted_iou: float
     stability_score: float
     clip_analysis: list[ClassScore]
-    polygon: list[Polygon]
+    polygon: Rings
     box: tuple[int, int, int, int]
     area: int
     prompt: int | None
@@ -92,13 +134,15 @@ class SegmentedRegion(BaseModel):
 class SegmentAnswer(BaseModel):
     request_id: str
     segmented_regions: list[SegmentedRegion]
+    warnings: Warnings
 
 
-def segment_answer(request_id: str, regions: Sequence[NamedRegion], mask_format: MaskFormat) -> SegmentAnswer:
+def segment_answer(request_id: str, segmented: Segmented, mask_format: MaskFormat) -> SegmentAnswer:
     """With PNG masks it draws: then it belongs in a thread."""
     return SegmentAnswer(
         request_id=request_id,
-        segmented_regions=[_segmented(named, mask_format) for named in regions],
+        segmented_regions=[_segmented(named, mask_format) for named in segmented.regions],
+        warnings=list(segmented.warnings),
     )
 
 
@@ -110,7 +154,7 @@ def _segmented(named: NamedRegion, mask_format: MaskFormat) -> SegmentedRegion:
         predicted_iou=region.predicted_iou,
         stability_score=region.stability_score,
         clip_analysis=class_scores(named.concepts),
-        polygon=region.polygons,
+        polygon=rings_of(region.polygons),
         box=region.box,
         area=region.area,
         prompt=region.prompt,

@@ -15,6 +15,14 @@ class NamedRegion:
     concepts: list[Concept]
 
 
+@dataclass(frozen=True)
+class Segmented:
+    """In the order in which `segment` gives them; a region's id is its place in it."""
+
+    regions: list[NamedRegion]
+    warnings: tuple[str, ...] = ()
+
+
 class Segment:
     def __init__(self, understanding: Understanding) -> None:
         self._understanding = understanding
@@ -26,11 +34,11 @@ class Segment:
         *,
         labels: str | list[str] | None = None,
         top: int = 5,
-    ) -> list[NamedRegion]:
-        """In the order in which `segment` gives them; a region's id is its place in it."""
+    ) -> Segmented:
         about = self._understanding
         chosen = about.labels.chosen(labels)
         found = await about.regions.find(picture, question)
-        concepts = await about.region_concepts(picture, found, chosen, top)
-        told = zip(found.regions, concepts, strict=True)
-        return [NamedRegion(number, region, best) for number, (region, best) in enumerate(told)]
+        named = await about.region_concepts(picture, found, chosen, top)
+        told = zip(found.regions, named.concepts, strict=True)
+        regions = [NamedRegion(number, region, best) for number, (region, best) in enumerate(told)]
+        return Segmented(regions, named.warnings)

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from orchestrator.storage.database import Database
 from orchestrator.storage.dialects import insert_or_update, now_ms
 from orchestrator.storage.objects import Objects, sha256_of
-from orchestrator.storage.tables import ImageRow, JobInputRow, ObjectRow
+from orchestrator.storage.tables import ImageRow, JobFileRow, JobInputRow, ObjectRow
 from orchestrator.together import together
 
 GRACE_S = 60.0
@@ -92,6 +92,6 @@ async def _register(connection: AsyncConnection, parcels: Mapping[str, Parcel]) 
 
 
 def _unused_for(grace_s: float) -> tuple[ColumnElement[bool], ...]:
-    uses = (ImageRow.object_sha256, ImageRow.thumbnail_sha256, JobInputRow.sha256)
+    uses = (ImageRow.object_sha256, ImageRow.thumbnail_sha256, JobInputRow.sha256, JobFileRow.sha256)
     unused = (~exists().where(column == ObjectRow.sha256) for column in uses)
     return (ObjectRow.touched_at_ms <= now_ms() - round(grace_s * 1000), *unused)

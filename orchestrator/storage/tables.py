@@ -96,6 +96,16 @@ class JobInputRow(Table):
     sha256: Mapped[str] = mapped_column(Sha256, ForeignKey(ObjectRow.sha256), index=True)
 
 
+class JobFileRow(Table):
+    """A picture that a job's answer shows and that is in no gallery, under its name in the answer."""
+
+    __tablename__ = "job_files"
+
+    job_id: Mapped[str] = mapped_column(Id, ForeignKey(JobRow.id, ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    sha256: Mapped[str] = mapped_column(Sha256, ForeignKey(ObjectRow.sha256), index=True)
+
+
 class IdempotencyRow(Table):
     """What a client's Idempotency-Key stands for: a job, or a stored answer, or (neither) a request in progress."""
 

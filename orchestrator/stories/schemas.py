@@ -10,6 +10,7 @@ from orchestrator.generate.schemas import Count, GenerateRequest, Name, Number, 
 from orchestrator.jobs.model import State
 from orchestrator.schemas import StrictRequest
 
+STORY_PICTURE = "generate-image"  # the kind of its jobs
 Status = Literal["pending", "processing", "completed", "failed"]
 STATUS_OF: Mapping[State, Status] = {
     "queued": "pending",
@@ -57,4 +58,6 @@ class StoryResult(BaseModel):
 
 class StoryJob(PendingJob):
     result: StoryResult | None = Field(None, description="Where it is completed.")
-    error: str | None = Field(None, description="Where it has failed.")
+    error: str | None = Field(
+        None, description="Where it has failed; and where it is completed without a result: its picture was deleted."
+    )

@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends
 
-from modelcore.errors import InvalidInput
 from orchestrator.context import current_request
 from orchestrator.dependencies import CreatingCaller, generate_service, variations_service
 from orchestrator.edge.json_route import StrictJsonRoute
@@ -13,6 +12,7 @@ from orchestrator.edge.painting import AnsweringTo, painted
 from orchestrator.edge.scopes import needs
 from orchestrator.generate.order import Order
 from orchestrator.generate.service import Generate, Generated
+from orchestrator.job_routes.dependencies import ACCEPTED_IF_PREFERRED, IntakeService, Submits
 from orchestrator.schemas import problem_responses
 from orchestrator.variations.examples import ANSWER, REQUESTS, STREAM
 from orchestrator.variations.schemas import VariationsAnswer, VariationsRequest, variations_answer
@@ -24,31 +24,29 @@ _LAST_ONE = VariationsRequest.model_validate({})  # what a request without a bod
 _PROBLEMS = problem_responses(400, 404, 408, 409, 413, 415, 422, 429, 503)
 
 
-@router.post("/variations", response_model=VariationsAnswer, responses=painted(ANSWER, STREAM) | _PROBLEMS)
+@router.post(
+    "/variations",
+    response_model=VariationsAnswer,
+    responses=painted(ANSWER, STREAM) | ACCEPTED_IF_PREFERRED | _PROBLEMS,
+)
 @needs("create")
 async def vary(
     owner: CreatingCaller,
     service: Annotated[Variations, Depends(variations_service)],
     generate: Annotated[Generate, Depends(generate_service)],
+    intake: IntakeService,
+    submitter: Submits,
     answering: AnsweringTo,
     wishes: Annotated[VariationsRequest, Body(openapi_examples=REQUESTS)] = _LAST_ONE,
 ) -> Any:
     """Pictures like one that is there: other noise, or painted over. They are kept, and know what they came from."""
+    if await submitter.is_preferred():
+        return await submitter.answer(await intake.variations(owner, wishes))
     generate.check_model(wishes.model)
-    order = await _order(service, owner, wishes, is_streamed=answering.is_streamed)
+    painting = wishes.wishes(is_streamed=answering.is_streamed)
+    planned = await service.planned(owner, wishes.image_id, await wishes.sent(), painting)
+    order = wishes.looked_at(await service.worded(planned))
     return await answering.answer(order, VariationsAnswer, partial(_answer, order))
-
-
-async def _order(service: Variations, owner: str, wishes: VariationsRequest, *, is_streamed: bool) -> Order:
-    sent = wishes.sent()
-    if sent is not None and wishes.image_id is not None:
-        raise InvalidInput("send a picture or name one, not both", field="image_id")
-    painting = wishes.wishes(is_streamed=is_streamed)
-    if sent is None:
-        order = await service.of_named(owner, wishes.image_id, painting)
-    else:
-        order = await service.of_sent(sent, painting)
-    return wishes.looked_at(order)
 
 
 def _answer(order: Order, generated: Generated) -> VariationsAnswer:

@@ -57,8 +57,8 @@ class VariationsRequest(StrictRequest):
     analyze: bool = Field(True, description="Say what the first picture shows.")
     segment: bool = Field(True, description="And which regions it has.")
 
-    def sent(self) -> bytes | None:
-        return None if self.image is None else read_base64_picture(self.image, "image")
+    async def sent(self) -> bytes | None:
+        return None if self.image is None else await read_base64_picture(self.image, "image")
 
     def wishes(self, *, is_streamed: bool) -> dict[str, Any]:
         """In the pipeline's words."""

@@ -5,6 +5,7 @@ noise of another seed. Every other picture is painted over, as far as `strength`
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from modelcore.errors import InvalidInput
@@ -42,20 +43,34 @@ class Variations:
         self._analyze = analyze
         self._family = family
 
-    async def of_named(self, owner: str, image_id: str | None, wishes: Wishes) -> Order:
-        """`wishes` are in the pipeline's words and overrule what the picture was painted with. No id: the last one."""
+    async def of_sent(self, encoded: bytes, wishes: Wishes) -> Order:
+        return await self.worded(self._planned_of_sent(encoded, wishes))
+
+    async def planned(self, owner: str, image_id: str | None, sent: bytes | None, wishes: Wishes) -> Order:
+        """`wishes` are in the pipeline's words and overrule what the picture was painted with; `worded` comes next."""
+        if sent is None:
+            return await self._planned_of_named(owner, image_id, wishes)
+        if image_id is not None:
+            raise InvalidInput("send a picture or name one, not both", field="image_id")
+        return self._planned_of_sent(sent, wishes)
+
+    async def worded(self, order: Order) -> Order:
+        return await worded(order, self._analyze)
+
+    async def _planned_of_named(self, owner: str, image_id: str | None, wishes: Wishes) -> Order:
+        """No id: the last one."""
         image = await (self._gallery.last(owner) if image_id is None else self._pictures.named(owner, image_id))
         if "variation_strength" in wishes or ("strength" not in wishes and self._is_from_noise(image)):
             painting = self._walk(image, wishes)
         else:
             encoded = await self._gallery.read(image)
-            painting = await self._painted_over(encoded, {"prompt": image.prompt} | dict(wishes))
+            painting = _painted_over(encoded, {"prompt": image.prompt} | dict(wishes))
         return Order(painting, parent=Parent(image.id, "variation_of"))
 
-    async def of_sent(self, encoded: bytes, wishes: Wishes) -> Order:
+    def _planned_of_sent(self, encoded: bytes, wishes: Wishes) -> Order:
         if "variation_strength" in wishes:
             raise _no_walk()
-        return Order(await self._painted_over(encoded, wishes))
+        return Order(_painted_over(encoded, wishes))
 
     def _is_from_noise(self, image: Image) -> bool:
         painted_with = image.params.get("parameters", {})
@@ -70,14 +85,17 @@ class Variations:
         way = {"variation_strength": WALK} | dict(wishes)
         return same | way | {"seed": image.seed, "variation_seed": wishes.get("seed", -1)}
 
-    async def _painted_over(self, encoded: bytes, wishes: Wishes) -> dict[str, Any]:
-        prompt = wishes.get("prompt") or await self._words_for(encoded)
-        return {"strength": STRENGTH} | dict(wishes) | {"prompt": prompt, "init_image": encoded}
 
-    async def _words_for(self, encoded: bytes) -> str:
-        """What CLIP is surest of: without words a family paints what it likes."""
-        analysis = await self._analyze.analyze(accept_picture(encoded), top=1, segment=False)
-        return analysis.concepts[0].label
+async def worded(order: Order, analyze: Analyze) -> Order:
+    """Without words a family paints what it likes: then they are what CLIP is surest of in the picture."""
+    if order.wishes.get("prompt"):
+        return order
+    analysis = await analyze.analyze(accept_picture(order.wishes["init_image"]), top=1, segment=False)
+    return replace(order, wishes=dict(order.wishes) | {"prompt": analysis.concepts[0].label})
+
+
+def _painted_over(encoded: bytes, wishes: Wishes) -> dict[str, Any]:
+    return {"strength": STRENGTH} | dict(wishes) | {"init_image": encoded}
 
 
 def _no_walk() -> InvalidInput:

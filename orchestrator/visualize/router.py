@@ -1,6 +1,6 @@
 """POST /visualize."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 
@@ -8,6 +8,7 @@ from orchestrator.dependencies import Caller, callers_pictures, visualize_servic
 from orchestrator.edge.leaving import while_connected
 from orchestrator.edge.picture_request import picture_body, read_picture_request
 from orchestrator.edge.scopes import needs
+from orchestrator.job_routes.dependencies import ACCEPTED_IF_PREFERRED, IntakeService, Submits
 from orchestrator.pictures.callers import CallersPictures
 from orchestrator.schemas import problem_responses
 from orchestrator.visualize.schemas import VisualizeAnswer, VisualizeRequest, visualize_answer
@@ -18,8 +19,9 @@ router = APIRouter(tags=["Understand"])
 
 @router.post(
     "/visualize",
+    response_model=VisualizeAnswer,
     openapi_extra=picture_body(VisualizeRequest, {"longest_px": 512, "format": "jpeg"}),
-    responses=problem_responses(400, 404, 408, 413, 415, 422, 503),
+    responses=ACCEPTED_IF_PREFERRED | problem_responses(400, 404, 408, 409, 413, 415, 422, 429, 503),
 )
 @needs("read")
 async def visualize(
@@ -27,9 +29,14 @@ async def visualize(
     owner: Caller,
     service: Annotated[Visualize, Depends(visualize_service)],
     pictures: Annotated[CallersPictures, Depends(callers_pictures)],
-) -> VisualizeAnswer:
+    intake: IntakeService,
+    submitter: Submits,
+) -> Any:
     """All regions drawn over the picture, and each of them alone in a spotlight. A second call finds them drawn."""
+    is_job = await submitter.is_preferred()
     wishes, sent = await read_picture_request(request, VisualizeRequest)
+    if is_job:
+        return await submitter.answer(await intake.visualize(await submitter.creator(), wishes, sent))
     picture = await pictures.picture(owner, wishes.image_id, sent)
     return visualize_answer(
         await while_connected(request, service.visualize(picture, wishes.view(), labels=wishes.labels))

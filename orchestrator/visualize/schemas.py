@@ -5,8 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from modelcore.vision.masks import Polygon
-from orchestrator.pictures.schemas import AboutPicture, LabelsField
+from orchestrator.pictures.schemas import AboutPicture, LabelsField, Rings, Warnings, rings_of
 from orchestrator.visualize.drawing import Format
 from orchestrator.visualize.service import View, Visualized
 
@@ -26,7 +25,7 @@ class VisualizeRequest(AboutPicture):
 class IndividualSpotlight(BaseModel):
     region_id: int
     top_class: str
-    polygon: list[Polygon]
+    polygon: Rings
     image: str
     cutout: str | None
 
@@ -36,6 +35,7 @@ class VisualizeAnswer(BaseModel):
     total_regions: int
     master_overlay: str
     individual_spotlights: list[IndividualSpotlight]
+    warnings: Warnings
 
 
 def visualize_answer(visualized: Visualized) -> VisualizeAnswer:
@@ -46,12 +46,13 @@ def visualize_answer(visualized: Visualized) -> VisualizeAnswer:
             IndividualSpotlight(
                 region_id=each.region_id,
                 top_class=each.top_class,
-                polygon=each.polygons,
+                polygon=rings_of(each.polygons),
                 image=_base64(each.image),
                 cutout=None if each.cutout is None else _base64(each.cutout),
             )
             for each in visualized.spotlights
         ],
+        warnings=list(visualized.warnings),
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
+from modelcore.errors import DeadlineExceeded
 from modelcore.vision.masks import Polygon
 from orchestrator.pictures.cache import CacheObserver, Results
 from orchestrator.pictures.picture import Picture
@@ -11,6 +12,7 @@ from orchestrator.pictures.understanding import Understanding
 from orchestrator.visualize.drawing import Format, canvas
 
 _MIB = 1024 * 1024
+_RETRY_AFTER_S = 5
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,19 @@ class Visualized:
     total_regions: int
     overlay: bytes
     spotlights: list[Spotlight]
+    warnings: tuple[str, ...] = ()
 
 
 class Visualize:
     def __init__(
-        self, understanding: Understanding, limit_bytes: int = 128 * _MIB, observer: CacheObserver | None = None
+        self,
+        understanding: Understanding,
+        deadline_s: float = 60.0,
+        limit_bytes: int = 128 * _MIB,
+        observer: CacheObserver | None = None,
     ) -> None:
         self._understanding = understanding
+        self._deadline_s = deadline_s
         self._drawn: Results[Drawn] = Results("drawings", limit_bytes, _size_bytes, observer)
 
     async def visualize(
@@ -62,10 +70,18 @@ class Visualize:
         about = self._understanding
         chosen = about.labels.chosen(labels)
         found = await about.regions.find(picture)
-        drawn = await self._drawn.get((found.key, view), lambda: _draw(picture, found, view))
-        concepts = await about.region_concepts(picture, found, chosen, 1)
-        classes = [best[0].label for best in concepts]
-        return Visualized(len(found.regions), drawn.overlay, _spotlights(found, drawn, classes))
+        drawn = await self._drawn.get((found.key, view), lambda: self._draw_in_time(picture, found, view))
+        named = await about.region_concepts(picture, found, chosen, 1)
+        classes = [best[0].label for best in named.concepts]
+        return Visualized(len(found.regions), drawn.overlay, _spotlights(found, drawn, classes), named.warnings)
+
+    async def _draw_in_time(self, picture: Picture, found: FoundRegions, view: View) -> Drawn:
+        """What a thread has begun it ends; what none has begun by then is not drawn."""
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return await _draw(picture, found, view)
+        except TimeoutError:
+            raise DeadlineExceeded("the picture could not be drawn in time", retry_after_s=_RETRY_AFTER_S) from None
 
 
 async def _draw(picture: Picture, found: FoundRegions, view: View) -> Drawn:

@@ -56,6 +56,21 @@ def test_every_guarded_operation_has_the_errors_of_the_guard(name: str, path: st
     assert is_open(path) or {"401", "403", "429"} <= set(operation["responses"])
 
 
+def test_nothing_promises_the_frameworks_own_error() -> None:
+    assert [name for name, _, operation in OPERATIONS if "ValidationError" in json.dumps(operation)] == []
+    assert [name for name in DESCRIPTION["components"]["schemas"] if "ValidationError" in name] == []
+
+
+def test_every_operation_that_takes_an_idempotency_key_says_so() -> None:
+    silent = {name for name, _, operation in OPERATIONS if "Idempotency-Key" not in parameters_of(operation)}
+    takers = {
+        *("POST /generate", "POST /variations", "POST /analyze", "POST /segment", "POST /jobs", "POST /generate-image"),
+        *("POST /v1/images/generations", "POST /v1/images/edits", "POST /v1/images/variations"),
+    }
+    assert takers & silent == set()
+    assert takers <= {name for name, *_ in OPERATIONS}
+
+
 @each_operation
 def test_every_request_and_every_answer_is_shown_by_an_example(name: str, path: str, operation: dict[str, Any]) -> None:
     shown = [(where, list(examples_of(content))) for where, content in contents_of(operation)]
@@ -71,14 +86,17 @@ def test_every_example_is_as_its_schema_says(name: str, path: str, operation: di
 
 
 def contents_of(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What is said in JSON: the request, and each answer that is no error."""
+    """The request, as JSON and as a form, and what each answer that is no error says in JSON."""
     for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
-        if media_type == "application/json":
-            yield "request", content
+        yield f"request as {media_type}", content
     for status, response in operation["responses"].items():
         content = response.get("content", {}).get("application/json")
         if status.startswith("2") and content is not None:
             yield status, content
+
+
+def parameters_of(operation: dict[str, Any]) -> list[str]:
+    return [parameter["name"] for parameter in operation.get("parameters", ())]
 
 
 def examples_of(content: dict[str, Any]) -> Iterator[Any]:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.triptych_process import PROJECT, TriptychProcess, running_triptych
+from tests.pages import Page
+from tests.triptych_process import TriptychProcess, running_triptych
 
 pytestmark = pytest.mark.triton
-PAGE = (PROJECT / "docs" / "access.md").read_text(encoding="utf-8")
-OPENING, ASKING, KEEPING = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
-(PROGRAM,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+PAGE = Page("access.md")
+OPENING, ASKING, KEEPING = PAGE.blocks("sh")
+(PROGRAM,) = PAGE.blocks("python")
 CREATE, UP = OPENING.splitlines()
 THERE = "box.example:8080"
 
@@ -72,12 +73,12 @@ def ask(token: str) -> dict[str, object]:
 
 
 def test_without_a_key_it_says_so_and_ends(refused: str) -> None:
-    (told,) = re.findall(r"^    (refusing to listen .*)$", PAGE, re.MULTILINE)
+    (told,) = re.findall(r"^    (refusing to listen .*)$", PAGE.text, re.MULTILINE)
     assert refused == f"triptych: {told}\n"
 
 
 def test_by_the_name_that_is_allowed_the_key_is_let_in(up: TriptychProcess, token: str) -> None:
-    assert ask(token) == {"images": [], "next_cursor": None}
+    assert ask(token) == {"images": [], "next_cursor": None, "warnings": []}
 
 
 def test_without_the_key_nobody_is_let_in(up: TriptychProcess) -> None:
@@ -106,7 +107,7 @@ def test_a_key_with_limits_is_made_listed_and_revoked(up: TriptychProcess) -> No
 
 def test_the_cost_that_is_told_is_the_one_that_is_counted(up: TriptychProcess) -> None:
     """A key that may spend one less than the page's example costs is refused it."""
-    (cost,) = re.findall(r"4 pictures cost ([0-9,]+)\.", PAGE)
+    (cost,) = re.findall(r"4 pictures cost ([0-9,]+)\.", PAGE.text)
     enough = int(cost.replace(",", ""))
     token = run(f"triptych keys create Ada --cost-per-day {enough - 1}").stdout.strip()
     wishes = json.dumps({"prompt": "a red circle", "width": 128, "height": 128, "steps": 20, "num_images": 4})

@@ -2,32 +2,20 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.triptych_process import PROJECT, Addresses
+from tests.pages import Page
+from tests.triptych_process import Addresses
 
 pytestmark = pytest.mark.triton
-PAGE = (PROJECT / "docs" / "jobs.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
-
-
-def run(command: list[str], folder: Path) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=120)
-    return done.stdout
+PAGE = Page("jobs.md")
 
 
 @pytest.fixture(scope="module")
 def outputs(triptych: Addresses, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Of the shell's blocks, in one folder, since some read what others wrote."""
-    folder = tmp_path_factory.mktemp("docs")
-    return [run(["sh", "-euc", block.replace("127.0.0.1:8080", triptych.rest)], folder) for block in blocks("sh")]
+    return PAGE.run_shell(triptych, tmp_path_factory.mktemp("docs"))
 
 
 def test_no_command_is_answered_with_an_error(outputs: list[str]) -> None:
@@ -58,6 +46,5 @@ def test_a_story_has_a_job(outputs: list[str]) -> None:
 
 
 def test_the_python_program_prints_a_picture(triptych: Addresses, tmp_path: Path) -> None:
-    (program,) = blocks("python")
-    printed = run([sys.executable, "-c", program.replace("127.0.0.1:8080", triptych.rest)], tmp_path)
+    printed = PAGE.run_python(triptych, tmp_path)
     assert re.search(r"^completed \d+ \d{3,}$", printed, re.MULTILINE)

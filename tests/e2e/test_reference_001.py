@@ -72,9 +72,10 @@ def picture(encoded: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(encoded)))
 
 
-def is_polygon_list(polygons: Any) -> bool:
-    """Of rings, of points, of two numbers."""
-    return all(len(point) == 2 for rings in polygons for ring in rings for point in ring)
+def is_polygon(rings: Any) -> bool:
+    """As the reference shows one: a list of rings, of points, of two numbers."""
+    points = [point for ring in rings for point in ring]
+    return all(len(point) == 2 and {type(number) for number in point} <= {int, float} for point in points)
 
 
 def test_the_prompt_of_the_reference_is_painted_too(client: httpx.Client) -> None:
@@ -99,7 +100,7 @@ def test_analyze_names_its_masks_and_has_polygons(analyzed: Any) -> None:
     masks, polygons = analyzed["segmentation"]["masks"], analyzed["segmentation"]["polygons"]
     assert masks == [f"region_{number}" for number in range(len(polygons))]
     assert masks
-    assert all(map(is_polygon_list, polygons))
+    assert all(map(is_polygon, polygons))
 
 
 def test_probe_repeats_its_text_and_scores_whole_and_regions(probed: Any, analyzed: Any) -> None:

@@ -1,34 +1,29 @@
-"""Every command that docs/rest-api.md shows, in the order in which it stands there."""
+"""Everything that docs/rest-api.md shows is run as it stands there."""
 
-import json
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from tests.triptych_process import PROJECT, Addresses
+from tests.pages import Page, documents
+from tests.triptych_process import Addresses
 
 pytestmark = pytest.mark.triton
-PAGE = (PROJECT / "docs" / "rest-api.md").read_text(encoding="utf-8")
-
-
-def commands() -> list[str]:
-    blocks = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
-    return [command for block in blocks for command in re.split(r"(?<!\\)\n", block) if command]
+PAGE = Page("rest-api.md")
 
 
 def test_every_command_of_the_page_answers(triptych: Addresses, tmp_path: Path) -> None:
-    Image.new("RGB", (128, 128), "red").save(tmp_path / "picture.png")
-    answers = [run(command.replace("127.0.0.1:8080", triptych.rest), tmp_path) for command in commands()]
-    assert len(answers) == 8
-    assert [answer[:40] for answer in answers if '"code"' in answer] == []
-    streamed = [answer for answer in answers if answer.startswith("event: progress")]
-    assert [answer.count("event: completed") for answer in streamed] == [1]
-    assert all(json.loads(answer) for answer in answers if answer not in streamed)
+    painted, streamed, varied, looked, listed, embedded = PAGE.run_shell(triptych, tmp_path)
+    assert (streamed[:15], streamed.count("event: completed")) == ("event: progress", 1)
+    answers = [documents(printed) for printed in (painted, varied, looked, listed, embedded)]
+    assert [len(each) for each in answers] == [1, 1, 5, 1, 1]
+    assert [answer for each in answers for answer in each if "code" in answer] == []
 
 
-def run(command: str, folder: Path) -> str:
-    done = subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True, check=True, timeout=120)
-    return done.stdout
+def test_the_snippets_are_one_program_that_runs(triptych: Addresses, tmp_path: Path) -> None:
+    printed = PAGE.run_python(triptych, tmp_path)
+    assert re.search(r"^painted: [0-9a-f-]{36} red circle$", printed, re.MULTILINE)
+    assert printed.count("event: completed") == 1
+    assert "varied: True 1\n" in printed
+    assert re.search(r"^seen: \d+\.\d\d% \d+$", printed, re.MULTILINE)
+    assert printed.endswith("embedded: 2\n")

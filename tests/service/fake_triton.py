@@ -179,7 +179,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
 @asynccontextmanager
 async def running_fake_triton() -> AsyncIterator[FakeTriton]:
     fake = FakeTriton()
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])  # as Triton takes it
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(fake, server)
     fake.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()

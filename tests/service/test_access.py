@@ -9,7 +9,9 @@ import httpx
 import pytest
 import structlog
 from fastapi.routing import iter_route_contexts
+from PIL import Image
 
+from modelcore.images import encode_png
 from orchestrator.app import create_app
 from orchestrator.edge.access import OPEN_FOLDERS, OPEN_PATHS, is_open
 from orchestrator.edge.scopes import declared_scope
@@ -71,6 +73,16 @@ async def test_a_key_without_the_scope_is_403_on_every_guarded_route(serve: Serv
             answer = await client.request(method, address(path), headers=bearer(keys[needed]))
             assert answer.status_code == 403, f"{method} {path}"
             assert f"the scope {needed}" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/segment", "/analyze"])
+async def test_a_job_instead_of_an_answer_takes_the_scope_of_jobs(serve: Serve, path: str) -> None:
+    async with serve(require_keys=True) as client:
+        looks = bearer(await new_key(client, ["read"])) | {"Prefer": "respond-async"}
+        files = {"image": ("a.png", encode_png(Image.new("RGB", (40, 30))), "image/png")}
+        answer = await client.post(path, files=files, headers=looks)
+    assert answer.status_code == 403
+    assert "the scope create" in answer.text
 
 
 async def test_a_route_that_declares_nothing_is_for_admins(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

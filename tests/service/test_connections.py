@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
@@ -114,3 +115,50 @@ async def test_one_connection_too_many_is_told_to_come_back() -> None:
     assert (status, body["code"]) == (503, "overloaded")
     assert int(headers["retry-after"]) >= 1
     assert is_ours(headers, body)
+
+
+async def test_two_lengths_of_one_body_end_the_connection() -> None:
+    both = b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    async with listening(PATIENT) as port:
+        status, headers, _ = await answer_to(port, b"POST /feedback HTTP/1.1\r\nHost: localhost\r\n" + both + LIVE)
+    assert (status, headers["connection"]) == (400, "close")
+
+
+async def test_whether_we_live_is_answered_before_a_crowd_that_came_earlier() -> None:
+    crowd = 20
+    async with listening(ConnectionRules(limit=100, head_deadline_s=60)) as port:
+        connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(crowd)]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _, each in connections:
+            each.write(LIVE.replace(b"/health/live", b"/docs"))
+        writer.write(LIVE)
+        await reader.readuntil(b'{"status":"live"}')
+        served = [each for each, _ in connections if each._buffer]  # type: ignore[attr-defined]
+        for _, each in [*connections, (reader, writer)]:
+            each.close()
+    assert len(served) < crowd / 2
+
+
+async def test_a_crowd_is_served_to_the_last() -> None:
+    async with listening(ConnectionRules(limit=100, head_deadline_s=60)) as port:
+        request = LIVE.replace(b"/health/live", b"/nothing").replace(b"Host", b"Connection: close\r\nHost")
+        answers = await asyncio.gather(*(answer_to(port, request) for _ in range(50)))
+    assert {status for status, _, _ in answers} == {404}
+
+
+async def test_a_body_in_the_smallest_chunks_is_read_in_many_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.edge.connection._READS_FOR_S", 0.0)
+    chunks = b"1\r\n{\r\n" * 20_000
+    turns = 0
+
+    def count() -> None:
+        nonlocal turns
+        turns += 1
+        asyncio.get_running_loop().call_soon(count)
+
+    async with listening(PATIENT) as port:
+        count()
+        head = b"POST /feedback HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        status, _, _ = await answer_to(port, head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
+    assert status == 400
+    assert turns > len(chunks) / 8192

@@ -1,12 +1,16 @@
 """What every request passes: ids, traces, headers, limits, methods."""
 
+import base64
 import uuid
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 import structlog
+from PIL import Image
 
+from modelcore.images import PictureLimits, encode_png
+from orchestrator.errors import ECHO_LIMIT
 from tests.service.conftest import Serve
 from tests.service.fake_triton import FakeTriton
 
@@ -167,6 +171,25 @@ async def test_a_body_at_the_limit_is_read(serve: Serve) -> None:
     async with serve(body_limit_bytes=len(body)) as client:
         answer = await client.post("/v1/embeddings", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 200
+
+
+async def test_the_largest_picture_fits_into_a_body(client: httpx.AsyncClient) -> None:
+    picture = encode_png(Image.new("RGB", (8, 8))).ljust(PictureLimits().max_bytes, b"\0")
+    sent = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+    answer = await client.post("/v1/embeddings", json={"input": [{"image": sent}]})
+    assert answer.status_code == 200, answer.text
+
+
+async def test_every_value_that_would_do_is_told(client: httpx.AsyncClient) -> None:
+    """However many they are: what is shortened is what a client has sent."""
+    answer = await client.post("/v1/images/generations", json={"prompt": "a", "quality": "best"})
+    values = "'auto', 'low', 'medium', 'high', 'standard' or 'hd'"
+    assert answer.json()["error"]["message"] == f"quality: Input should be {values}"
+
+
+async def test_a_fields_name_is_repeated_as_far_as_it_is_short(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/generate", json={"prompt": "a", "x" * 1000: 1})
+    assert [len(each["field"]) for each in answer.json()["errors"]] == [ECHO_LIMIT]
 
 
 async def test_no_other_origin_is_let_in_by_default(client: httpx.AsyncClient) -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from modelcore.images import encode_png
 from orchestrator.app import create_app
+from orchestrator.edge import event_stream
 from orchestrator.settings import Settings
 from orchestrator.storage.objects import sha256_of
 from tests.service.conftest import FAMILIES, Serve
@@ -133,6 +134,26 @@ async def test_a_stream_that_fails_later_ends_in_a_problem(serve: Serve, fake: F
         answer = await client.post("/generate", json={"prompt": "a"}, headers=STREAMED)
     (first, _), (last, problem) = events_of(answer)
     assert (first, last, problem["status"], problem["code"]) == ("progress", "failed", 503, "deadline_exceeded")
+
+
+@pytest.mark.parametrize("path", ["/generate", "/variations", "/v1/images/generations", "/v1/images/edits"])
+async def test_the_pauses_of_a_stream_are_filled(
+    serve: Serve, fake: FakeTriton, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Painting stands still after its first step, until its deadline ends it."""
+    monkeypatch.setattr(event_stream, "KEEP_ALIVE_EVERY_S", 0.05)
+    wishes: dict[str, dict[str, Any]] = {
+        "/generate": {"json": {"prompt": "a"}, "headers": STREAMED},
+        "/variations": {"json": {"image": SENT, "prompt": "a"}, "headers": STREAMED},
+        "/v1/images/generations": {"json": {"prompt": "a", "stream": True}},
+        "/v1/images/edits": {"data": {"prompt": "a", "stream": "true"}, "files": {"image": PICTURE}},
+    }
+    fake.stalls = True
+    async with serve(generate_deadline_s=0.5) as client:
+        answer = await client.post(path, **wishes[path])
+    assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (200, "text/event-stream")
+    assert ": still here\n\n" in answer.text
+    assert "deadline_exceeded" in answer.text
 
 
 @pytest.mark.parametrize("model", ["segment", "clip_image_bytes", "clip_text_string"])

@@ -59,3 +59,12 @@ async def test_a_hung_model_does_not_hang_health(serve: Serve, fake: FakeTriton)
     fake.scripts["clip_text"] = hangs
     async with serve() as client:
         assert (await client.get("/health")).status_code == 200
+
+
+async def test_readiness_is_not_remembered(client: httpx.AsyncClient, fake: FakeTriton) -> None:
+    statuses = [(await client.get("/health/ready")).status_code]
+    config = fake.configs.pop("clip_text")
+    statuses.append((await client.get("/health/ready")).status_code)
+    fake.configs["clip_text"] = config
+    statuses.append((await client.get("/health/ready")).status_code)
+    assert statuses == [200, 503, 200]

@@ -279,7 +279,7 @@ ENCODINGS = [
         (400, 413),
         http("POST /generate", b"", "application/json", f"Content-Length: {'9' * 30}"),
     ),
-    Row("a length over the limit", 413, http("POST /generate", b"", "application/json", "Content-Length: 13000000")),
+    Row("a length over the limit", 413, http("POST /generate", b"", "application/json", "Content-Length: 16000000")),
     Row(
         "a body shorter than its JSON", 400, http("POST /generate", b"", "application/json", "Content-Length: 9") + BIG
     ),

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.service import fake_triton
 from tests.service.conftest import Serve
-from tests.service.fake_triton import SEED, FakeTriton, painted, refuses, vector_of
+from tests.service.fake_triton import CONTEXT, SEED, FakeTriton, painted, refuses, vector_of
 from tests.service.test_picture_endpoints import refusal
 
 NOWHERE = "00000000-0000-4000-8000-000000000000"
@@ -161,6 +161,11 @@ async def test_pages_of_similar_pictures_hold_each_once(client: httpx.AsyncClien
             break
         query = {"text": "owl", "limit": 2, "cursor": page["next_cursor"]}
     assert (sorted(seen), len(seen)) == (sorted(made_ids), 5)
+
+
+async def test_words_that_are_more_than_clip_reads_are_named(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/images", params={"text": "more words than this one reads in one go"})).json()
+    assert page["warnings"] == [f"text: a text encoder reads at most {CONTEXT} tokens; it did not read all of it"]
 
 
 async def test_clip_is_asked_once_for_the_analysis_and_the_gallery(client: httpx.AsyncClient, fake: FakeTriton) -> None:

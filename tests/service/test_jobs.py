@@ -4,12 +4,17 @@ import asyncio
 import base64
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import grpc
 import httpx
+import numpy as np
 import pytest
+from PIL import Image
 
+from modelcore.images import PictureLimits, decode
+from tests.odd_pictures import encoded
 from tests.service.conftest import Serve
 from tests.service.fake_triton import SEED, FakeTriton, painted, refuses
 from tests.service.test_generate import PICTURE, SENT, asked
@@ -143,7 +148,8 @@ async def test_it_is_refused_in_the_words_of_the_family(client: httpx.AsyncClien
 async def test_a_kind_that_is_none_is_told_the_kinds(client: httpx.AsyncClient) -> None:
     answer = await client.post("/jobs", json={"kind": "caption", "request": {}})
     assert await refusal(answer) == (422, "invalid_input", ["kind"])
-    assert answer.json()["detail"] == "kind must be one of generate, segment, analyze: 'caption'"
+    kinds = "generate, variations, generate-image, segment, analyze, probe, visualize"
+    assert answer.json()["detail"] == f"kind must be one of {kinds}: 'caption'"
 
 
 async def test_a_segment_job_is_about_the_last_picture_of_its_caller_even_if_that_is_deleted(
@@ -304,3 +310,211 @@ async def test_a_story_that_is_none_is_refused(client: httpx.AsyncClient, body: 
 async def test_other_kinds_of_jobs_are_no_stories(client: httpx.AsyncClient) -> None:
     accepted = await client.post("/segment", files=FORM, headers=ASYNC)
     assert (await client.get(f"/job/{accepted.json()['id']}")).status_code == 404
+
+
+async def test_another_job_cannot_be_opened_by_its_id_alone(client: httpx.AsyncClient) -> None:
+    job = await submitted(client, {"prompt": "a"})
+    await ended(client, job)
+    assert (await client.get(f"/job/{job['id']}")).json()["status"] == "completed"
+    client.cookies.clear()
+    assert (await client.get(f"/job/{job['id']}")).status_code == 404
+
+
+async def test_a_story_whose_picture_was_deleted_is_completed_without_it(client: httpx.AsyncClient) -> None:
+    pending = (await client.post("/generate-image", json={"story": "a"})).json()
+    image_id = (await ended(client, {"id": pending["job_id"]}))["result"]["image_id"]
+    await client.delete(f"/images/{image_id}")
+    told = await client.get(f"/job/{pending['job_id']}")
+    gone = {"job_id": pending["job_id"], "status": "completed", "error": "its picture was deleted"}
+    assert (told.status_code, told.json()) == (200, gone)
+
+
+async def test_a_story_may_be_submitted_as_a_job_too(client: httpx.AsyncClient) -> None:
+    job = await submitted(client, {"story": "a", "steps": 2}, kind="generate-image")
+    assert (await ended(client, job))["steps"] == 2
+    client.cookies.clear()
+    assert (await client.get(f"/job/{job['id']}")).json()["status"] == "completed"
+
+
+WITH_SECRETS = Image.Exif()
+WITH_SECRETS[0x0112], WITH_SECRETS[0x010E] = 6, "where I live"
+
+
+def photo(width: int = 64, height: int = 64) -> bytes:
+    """On its side, and with a description."""
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return encoded(Image.fromarray(pixels), "JPEG", exif=WITH_SECRETS)
+
+
+def stored(folder: Path) -> list[bytes]:
+    return [path.read_bytes() for path in (folder / "objects").rglob("*") if path.is_file()]
+
+
+async def test_a_picture_that_is_sent_with_a_job_is_kept_without_its_metadata_and_upright(
+    client: httpx.AsyncClient, fake: FakeTriton, tmp_path: Path
+) -> None:
+    sent = photo()
+    wishes = {"prompt": "a", "image": base64.b64encode(sent).decode(), "analyze": False}
+    await ended(client, await submitted(client, wishes))
+    assert [data for data in stored(tmp_path) if b"where I live" in data or b"Exif" in data] == []
+    painted_from = decode(asked(fake)["init_image"].item(), PictureLimits())
+    assert np.array_equal(np.asarray(painted_from), np.asarray(decode(sent, PictureLimits())))
+
+
+@pytest.mark.parametrize("path", ["/segment", "/analyze", "/probe"])
+async def test_a_picture_in_a_form_is_kept_without_its_metadata(
+    client: httpx.AsyncClient, tmp_path: Path, path: str
+) -> None:
+    form = {"image": ("photo.jpg", photo(), "image/jpeg")}
+    accepted = await client.post(path, files=form, data={"prompt": "a"} if path == "/probe" else {}, headers=ASYNC)
+    assert (await ended(client, accepted.json()))["state"] == "completed"
+    kept = stored(tmp_path)
+    assert kept
+    assert [data for data in kept if b"where I live" in data or b"Exif" in data] == []
+
+
+@pytest.fixture
+async def parent(client: httpx.AsyncClient) -> str:
+    wishes = {"prompt": "a red circle", "seed": 7, "width": 96, "analyze": False}
+    return str((await client.post("/generate", json=wishes)).json()["image_id"])
+
+
+@pytest.mark.parametrize("how", [{"seed": 5}, {"strength": 0.5}], ids=["in its noise", "painted over"])
+async def test_variations_can_be_left_to_a_job(client: httpx.AsyncClient, parent: str, how: dict[str, Any]) -> None:
+    wishes = {"image_id": parent, "num_images": 2, "steps": 4, **how}
+    answer = (await client.post("/variations", json=wishes)).json()
+    accepted = await client.post("/variations", json=wishes, headers=ASYNC)
+    assert (accepted.status_code, accepted.json()["kind"]) == (202, "variations")
+    job = await ended(client, accepted.json())
+    assert (job["state"], job["step"], job["steps"]) == ("completed", 8, 8)
+    assert set(job["result"]) == set(answer) - {"request_id", "generated_image", "seed"}
+    for name in ("parent_id", "prompt", "clip_scores", "warnings"):
+        assert job["result"][name] == answer[name]
+    assert [each["seed"] for each in job["result"]["images"]] == [each["seed"] for each in answer["images"]]
+
+
+async def test_a_job_of_variations_asks_the_pipeline_what_the_endpoint_asks(
+    client: httpx.AsyncClient, fake: FakeTriton, parent: str
+) -> None:
+    wishes = {"image_id": parent, "seed": 100, "preview_every": 5}
+    await ended(client, await submitted(client, wishes, kind="variations"))
+    by_job = asked(fake)
+    await client.post("/variations", json=wishes, headers={"Accept": "text/event-stream"})
+    at_once = asked(fake)
+    assert {name: array.item() for name, array in by_job.items()} == {
+        name: array.item() for name, array in at_once.items()
+    }
+
+
+async def test_variations_of_a_job_know_their_parent(client: httpx.AsyncClient, parent: str) -> None:
+    job = await ended(client, await submitted(client, {}, kind="variations"))
+    child = (await client.get(f"/images/{job['result']['image_id']}")).json()
+    assert (child["parent_id"], child["relation"]) == (parent, "variation_of")
+    assert job["request"] == {"image_id": parent}
+
+
+@pytest.mark.parametrize("how", [{}, {"strength": 0.5}], ids=["in its noise", "painted over"])
+async def test_a_job_of_variations_outlives_the_picture_that_they_are_of(
+    serve: Serve, fake: FakeTriton, how: dict[str, Any]
+) -> None:
+    async with serve(job_slots=1) as client:
+        parent = (await client.post("/generate", json={"prompt": "a", "seed": 7})).json()["image_id"]
+        fake.stalls = True
+        first = await submitted(client, {"prompt": "a"})
+        await asyncio.wait_for(fake.streamed.wait(), 5)
+        fake.stalls = False
+        job = await submitted(client, {"image_id": parent, **how}, kind="variations")
+        await client.delete(f"/images/{parent}")
+        await client.delete(first["url"])
+        done = await ended(client, job)
+        child = (await client.get(f"/images/{done['result']['image_id']}")).json()
+    assert (done["state"], child["parent_id"]) == ("completed", None)
+
+
+async def test_while_clip_is_away_variations_of_a_wordless_picture_are_accepted_all_the_same(
+    client: httpx.AsyncClient, fake: FakeTriton
+) -> None:
+    """It is asked for the words when the job's turn comes, not before."""
+    fake.scripts["clip_image_bytes"] = refuses(grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
+    assert (await client.post("/variations", json={"image": SENT})).status_code == 503
+    accepted = await client.post("/variations", json={"image": SENT}, headers=ASYNC)
+    del fake.scripts["clip_image_bytes"]
+    assert accepted.status_code == 202
+    assert accepted.json()["request"] == {}
+    await client.delete(accepted.json()["url"])
+
+
+async def test_a_wordless_picture_is_varied_by_what_clip_sees_in_it(
+    client: httpx.AsyncClient, fake: FakeTriton
+) -> None:
+    job = await ended(client, await submitted(client, {"image": SENT}, kind="variations"))
+    sent = {name: array.item() for name, array in asked(fake).items()}
+    assert (job["result"]["prompt"], sent["init_image"]) == (sent["prompt"].decode(), PICTURE)
+    assert job["result"]["parent_id"] is None
+
+
+@pytest.mark.parametrize(
+    ("wishes", "field"),
+    [
+        ({"num_images": 9}, "num_images"),
+        ({"image": SENT, "variation_strength": 0.5}, "variation_strength"),
+        ({"image": "@@@"}, "image"),
+        ({"labels": []}, "labels"),
+    ],
+)
+async def test_wrong_variations_are_refused_before_they_are_a_job(
+    client: httpx.AsyncClient, parent: str, wishes: dict[str, Any], field: str
+) -> None:
+    refused = await client.post("/variations", json=wishes, headers=ASYNC)
+    assert await refusal(refused) == (422, "invalid_input", [field])
+    job = await client.post("/jobs", json={"kind": "variations", "request": wishes})
+    assert await refusal(job) == (422, "invalid_input", [f"request.{field}"])
+    assert (await client.get("/jobs")).json()["jobs"] == []
+
+
+async def test_a_probe_can_be_left_to_a_job(client: httpx.AsyncClient, parent: str) -> None:
+    answer = (await client.post("/probe", json={"prompt": "metal"})).json()
+    accepted = await client.post("/probe", json={"prompt": "metal"}, headers=ASYNC)
+    job = await ended(client, accepted.json())
+    assert (accepted.status_code, job["kind"], job["result"]) == (202, "probe", answer)
+
+
+async def test_a_wrong_probe_is_refused_before_it_is_a_job(client: httpx.AsyncClient, parent: str) -> None:
+    refused = await client.post("/probe", json={"prompt": "a", "labels": "x"}, headers=ASYNC)
+    assert (refused.status_code, (await client.get("/jobs")).json()["jobs"]) == (404, [])
+
+
+async def test_drawings_can_be_left_to_a_job_which_keeps_them_beside_its_answer(client: httpx.AsyncClient) -> None:
+    wishes = {"cutouts": "true", "longest_px": "64"}
+    answer = (await client.post("/visualize", files=FORM, data=wishes)).json()
+    accepted = await client.post("/visualize", files=FORM, data=wishes, headers=ASYNC)
+    job = await ended(client, accepted.json())
+    result = job["result"]
+    assert (accepted.status_code, job["kind"], job["state"]) == (202, "visualize", "completed")
+    assert (result["total_regions"], "base64" in str(result)) == (2, False)
+    drawn = [result["master_overlay_url"]]
+    drawn += [each[name] for each in result["individual_spotlights"] for name in ("image_url", "cutout_url")]
+    told = [answer["master_overlay"]]
+    told += [each[name] for each in answer["individual_spotlights"] for name in ("image", "cutout")]
+    files = [await client.get(address) for address in drawn]
+    assert [file.headers["content-type"] for file in files] == ["image/png"] * 5
+    assert [base64.b64encode(file.content).decode() for file in files] == told
+
+
+async def test_drawings_are_there_after_a_restart_and_another_caller_never_sees_them(serve: Serve) -> None:
+    async with serve() as client:
+        accepted = await client.post("/visualize", files=FORM, headers=ASYNC)
+        job = await ended(client, accepted.json())
+        cookies = dict(client.cookies)
+    async with serve() as client:
+        address = job["result"]["master_overlay_url"]
+        assert (await client.get(address)).status_code == 404
+        client.cookies.update(cookies)
+        assert (await client.get(address)).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["image", "master_overlay_", "spotlight_9", "..%2f", "Master_overlay"])
+async def test_a_file_that_the_answer_does_not_name_is_not_found(client: httpx.AsyncClient, name: str) -> None:
+    """Nor is the picture that came with the request."""
+    job = await ended(client, (await client.post("/visualize", files=FORM, headers=ASYNC)).json())
+    assert (await client.get(f"{job['url']}/files/{name}")).status_code == 404

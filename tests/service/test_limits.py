@@ -34,6 +34,13 @@ async def test_the_headers_say_what_is_left(client: httpx.AsyncClient) -> None:
     assert [[answer.headers[name] for name in RATE] for answer in answers] == [["2", "1", "30"], ["2", "0", "60"]]
 
 
+async def test_a_refused_request_hears_what_is_left_too(client: httpx.AsyncClient) -> None:
+    await use_key(client, requests_per_minute=1)
+    answers = [await client.get("/images") for _ in range(2)]
+    assert answers[1].status_code == 429
+    assert [answers[1].headers[name] for name in RATE] == ["1", "0", "60"]
+
+
 async def test_without_a_limit_there_are_no_headers_of_it(client: httpx.AsyncClient) -> None:
     assert not set(RATE) & set((await client.get("/images")).headers)
 

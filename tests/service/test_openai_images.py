@@ -16,6 +16,7 @@ from openai.types import ImagesResponse
 from PIL import Image
 
 from modelcore.images import encode_png
+from orchestrator.storage.shelf import Shelf
 from tests.service.conftest import Serve
 from tests.service.fake_triton import SEED, FakeTriton, painted, refuses
 from tests.service.keys import new_key
@@ -60,6 +61,10 @@ def mask_of(sent: dict[str, Any]) -> list[list[int]]:
     """Of the mask that the pipeline got, the first row's colours, from left to right, each told once."""
     row = np.asarray(Image.open(io.BytesIO(sent["mask_image"].item())))[0]
     return [int(value) for place, value in enumerate(row) if place == 0 or row[place - 1] != value]
+
+
+async def not_to_be_called(*_: object) -> bytes:
+    raise AssertionError("nobody needs to read a picture here")
 
 
 async def test_a_prompt_becomes_a_picture(sdk: openai.AsyncOpenAI) -> None:
@@ -124,6 +129,18 @@ async def test_every_picture_comes_with_its_seed(sdk: openai.AsyncOpenAI) -> Non
     answer = await sdk.images.generate(model="demo", prompt="a", n=3, extra_body={"seed": 7})
     assert pictures(answer) == [painted(seed, 64, 64) for seed in (7, 8, 9)]
     assert [item.to_dict()["seed"] for item in answer.data or []] == [7, 8, 9]
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Idempotency-Key": "a key of mine, long enough"}], ids=["without a key", "with a key"]
+)
+async def test_what_was_just_painted_is_not_read_from_the_store_again(
+    sdk: openai.AsyncOpenAI, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+) -> None:
+    """With a key the answer is made within the transaction, which on SQLite is everybody's."""
+    monkeypatch.setattr(Shelf, "read", not_to_be_called)
+    answer = await sdk.images.generate(model="demo", prompt="a", n=3, extra_headers=headers, extra_body={"seed": 7})
+    assert pictures(answer) == [painted(seed, 64, 64) for seed in (7, 8, 9)]
 
 
 async def test_null_is_the_same_as_nothing(sdk: openai.AsyncOpenAI) -> None:

@@ -27,7 +27,11 @@ WAYS: list[tuple[str, str, Any]] = [
     ("POST", "/variations", {"image_id": "{image}"}),
     ("POST", "/jobs", {"kind": "segment", "request": {"image_id": "{image}"}}),
     ("POST", "/jobs", {"kind": "analyze", "request": {"image_id": "{image}"}}),
+    ("POST", "/jobs", {"kind": "probe", "request": {"image_id": "{image}", "prompt": "metal"}}),
+    ("POST", "/jobs", {"kind": "visualize", "request": {"image_id": "{image}"}}),
+    ("POST", "/jobs", {"kind": "variations", "request": {"image_id": "{image}"}}),
     ("GET", "/jobs/{job}", None),
+    ("GET", "/jobs/{job}/files/{file}", None),
     ("GET", "/jobs/{job}/events", None),
     ("DELETE", "/jobs/{job}", None),
     ("GET", "/job/{job}", None),
@@ -48,7 +52,7 @@ async def ask(client: httpx.AsyncClient, way: tuple[str, str, Any], ids: dict[st
 async def make(client: httpx.AsyncClient) -> dict[str, str]:
     image = (await client.post("/generate", json=PAINTING)).json()["image_id"]
     job = (await client.post("/jobs", json={"kind": "generate", "request": PAINTING})).json()["id"]
-    return {"image": image, "job": job}
+    return {"image": image, "job": job, "file": "master_overlay"}
 
 
 async def become(client: httpx.AsyncClient, kind: str) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 from typing import Any
 
 import httpx
@@ -11,13 +12,14 @@ from PIL import Image
 
 from modelcore.images import encode_png
 from modelcore.text.label_sets import label_set
-from tests.service.fake_triton import FakeTriton, vector_of
+from tests.service.fake_triton import CONTEXT, FakeTriton, vector_of
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
 PICTURE = encode_png(Image.fromarray(PIXELS))
 FORM = {"image": ("picture.png", PICTURE, "image/png")}
+LONG = "a label of more words than this one reads at all"
 ABOUT_PICTURES = ["/analyze", "/probe", "/segment", "/visualize"]
-HALF_POLYGONS = [[[[[0, 0], [20, 0], [20, 30], [0, 30]]]], [[[[20, 0], [40, 0], [40, 30], [20, 30]]]]]
+HALF_POLYGONS = [[[[0, 0], [20, 0], [20, 30], [0, 30]]], [[[20, 0], [40, 0], [40, 30], [20, 30]]]]
 
 
 async def painted(client: httpx.AsyncClient, **wishes: Any) -> Any:
@@ -48,7 +50,7 @@ async def test_a_sent_picture_is_analyzed_in_the_shape_of_reference_000(client: 
 async def test_the_last_picture_is_analyzed_in_the_shape_of_reference_001(client: httpx.AsyncClient) -> None:
     await painted(client)
     answer = (await client.post("/analyze")).json()
-    assert set(answer) == {"request_id", "clip_scores", "segmentation"}
+    assert set(answer) == {"request_id", "clip_scores", "segmentation", "warnings"}
     first = answer["clip_scores"][0]
     assert first["confidence"] == f"{first['score']:.2%}"
     assert answer["segmentation"]["masks"] == ["region_0", "region_1"]
@@ -86,6 +88,34 @@ async def test_a_segmentation_answers_as_reference_001(client: httpx.AsyncClient
     assert first["sam_confidence"] == "0.90"
     assert set(first["clip_analysis"][0]) == {"class", "confidence", "score"}
     assert [first["polygon"], second["polygon"]] == HALF_POLYGONS
+
+
+@pytest.mark.parametrize("path", ABOUT_PICTURES)
+async def test_a_label_that_is_longer_than_clip_reads_is_named(client: httpx.AsyncClient, path: str) -> None:
+    form = {"labels": json.dumps(["owl", LONG]), **body_for(path)}
+    answer = (await client.post(path, files=FORM, data=form)).json()
+    assert answer["warnings"] == [
+        f"labels[1]: a text encoder reads at most {CONTEXT} tokens; it did not read all of it"
+    ]
+
+
+@pytest.mark.parametrize("path", ABOUT_PICTURES)
+async def test_words_that_were_read_whole_are_no_warning(client: httpx.AsyncClient, path: str) -> None:
+    answer = (await client.post(path, files=FORM, data=body_for(path))).json()
+    assert answer["warnings"] == []
+
+
+async def test_a_probed_text_that_is_longer_than_clip_reads_is_named(client: httpx.AsyncClient) -> None:
+    form = {"prompt": LONG}
+    answers = [(await client.post("/probe", files=FORM, data=form)).json() for _ in range(2)]  # the second from a cache
+    told = f"prompt: a text encoder reads at most {CONTEXT} tokens; it did not read all of it"
+    assert [answer["warnings"] for answer in answers] == [[told]] * 2
+
+
+async def test_a_label_of_generate_that_is_longer_than_clip_reads_is_named(client: httpx.AsyncClient) -> None:
+    answer = await painted(client, labels=["owl", LONG])
+    told = f"labels[1]: a text encoder reads at most {CONTEXT} tokens; it did not read all of it"
+    assert answer["warnings"] == ["words were cut", told]  # the fake's own, of the prompt, is the first
 
 
 async def test_masks_come_as_png_where_asked_for(client: httpx.AsyncClient) -> None:

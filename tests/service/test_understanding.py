@@ -2,9 +2,11 @@
 
 import asyncio
 import io
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 
 import grpc
 import numpy as np
@@ -23,6 +25,7 @@ from orchestrator.pictures.understanding import Understanding, UnderstandingRule
 from orchestrator.probe.service import Probe
 from orchestrator.segment.service import Segment
 from orchestrator.triton import Triton, open_channel
+from orchestrator.visualize.drawing import Canvas
 from orchestrator.visualize.service import View, Visualize
 from tests.service.fake_triton import LOGIT_SCALE, FakeTriton, hangs, refuses, vector_of
 
@@ -148,13 +151,79 @@ async def test_a_failed_segmentation_is_tried_again(services: Services, fake: Fa
     with pytest.raises(Unavailable):
         await services.segment.segment(PICTURE)
     del fake.scripts["segment"]
-    assert len(await services.segment.segment(PICTURE)) == 2
+    assert len((await services.segment.segment(PICTURE)).regions) == 2
 
 
 async def test_a_segmentation_that_hangs_ends_at_its_deadline(services: Services, fake: FakeTriton) -> None:
     fake.scripts["segment"] = hangs
     with pytest.raises(DeadlineExceeded):
         await services.analyze.analyze(PICTURE)
+
+
+class Held:
+    """A call to Triton that is answered when it is let go; `ended` where its caller has given it up."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.let_go = asyncio.Event()
+        self.ended = asyncio.Event()
+
+    async def __call__(self, _context: grpc.aio.ServicerContext) -> None:
+        self.begun.set()
+        try:
+            await self.let_go.wait()
+        except asyncio.CancelledError:
+            self.ended.set()
+            raise
+
+
+async def fail_after(begun: asyncio.Event, context: grpc.aio.ServicerContext) -> None:
+    await begun.wait()
+    await context.abort(grpc.StatusCode.UNAVAILABLE, "in vain")
+
+
+async def test_an_analysis_that_fails_leaves_no_segmentation_at_work(services: Services, fake: FakeTriton) -> None:
+    segmenting = Held()
+    fake.scripts |= {"segment": segmenting, "clip_image_bytes": partial(fail_after, segmenting.begun)}
+    with pytest.raises(Unavailable):
+        await services.analyze.analyze(PICTURE)
+    await asyncio.wait_for(segmenting.ended.wait(), 1.5)  # which is sooner than its deadline
+
+
+async def test_a_segmentation_that_another_waits_for_outlives_a_failed_analysis(
+    services: Services, fake: FakeTriton
+) -> None:
+    segmenting = Held()
+    fake.scripts |= {"segment": segmenting, "clip_image_bytes": partial(fail_after, segmenting.begun)}
+    other = asyncio.create_task(services.segment.segment(PICTURE))
+    await segmenting.begun.wait()
+    with pytest.raises(Unavailable):
+        await services.analyze.analyze(PICTURE)
+    del fake.scripts["clip_image_bytes"]
+    segmenting.let_go.set()
+    assert len((await other).regions) == 2
+    assert calls(fake)["segment"] == 1
+
+
+async def test_labels_that_fail_leave_no_picture_at_work(services: Services, fake: FakeTriton) -> None:
+    looking = Held()
+    fake.scripts |= {"clip_image_bytes": looking, "clip_text_string": partial(fail_after, looking.begun)}
+    with pytest.raises(Unavailable):
+        await services.analyze.analyze(PICTURE, segment=False)
+    await asyncio.wait_for(looking.ended.wait(), 1.5)
+
+
+async def test_a_drawing_that_takes_too_long_ends_at_its_deadline(
+    services: Services, fake: FakeTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go = threading.Event()
+    monkeypatch.setattr(Canvas, "spotlight", lambda *_: let_go.wait(10))
+    visualize = Visualize(services.visualize._understanding, deadline_s=0.2)
+    try:
+        with pytest.raises(DeadlineExceeded):
+            await visualize.visualize(PICTURE)
+    finally:
+        let_go.set()
 
 
 async def test_an_overlay_and_a_spotlight_for_each_region_are_drawn_once(services: Services, fake: FakeTriton) -> None:

@@ -65,6 +65,16 @@ async def test_a_stub_that_is_full_is_answered_503(client: httpx.AsyncClient, fa
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
 
 
+async def test_a_full_pipelines_own_time_is_what_the_client_is_told(
+    client: httpx.AsyncClient, fake: FakeTriton
+) -> None:
+    full = Overloaded("64 pictures are in work; ask again in about 5 s", retry_after_s=5)
+    fake.scripts["demo"] = refuses(Status.UNAVAILABLE, to_wire(full))
+    answer = await client.post("/generate", json={"prompt": "a"})
+    assert (answer.status_code, answer.json()["detail"]) == (503, full.detail)
+    assert answer.headers["Retry-After"] == "5"
+
+
 async def test_a_model_that_never_answers_is_given_up_at_the_deadline(serve: Serve, fake: FakeTriton) -> None:
     fake.scripts["clip_text_string"] = hangs
     async with serve(embeddings_deadline_s=0.2) as client:

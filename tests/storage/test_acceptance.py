@@ -11,11 +11,11 @@ from sqlalchemy import func, select, update
 
 from modelcore.errors import Conflict, InvalidInput, Overloaded, QuotaExceeded, TriptychError
 from orchestrator.jobs.idempotency import IdempotencyKey, record_answer
-from orchestrator.jobs.model import DAY_S, Submission
+from orchestrator.jobs.model import DAY_S, Priority, Submission
 from orchestrator.lasting import Lasting
 from orchestrator.storage.dialects import now_ms
 from orchestrator.storage.tables import IdempotencyRow, JobRow
-from tests.storage.jobs import ME, OTHER, QUICK, drawing, running
+from tests.storage.jobs import ME, OTHER, QUICK, drawing, running, waiting
 
 KEY = IdempotencyKey("a key of mine", "0" * 64)
 
@@ -109,6 +109,47 @@ async def test_retry_after_is_the_measured_time_of_one_job(lasting: Lasting) -> 
     error = await refusal(lasting, drawing())
     assert isinstance(error, Overloaded)
     assert error.retry_after_s == 21
+
+
+async def test_retry_after_counts_each_kind_at_its_own_pace(lasting: Lasting) -> None:
+    finished_at_ms = round(time.time() * 1000)
+    done = {"state": "completed", "finished_at_ms": finished_at_ms}
+    await lasting.jobs.submit(waiting(cost=100, owner=OTHER))
+    await set_jobs(lasting, started_at_ms=finished_at_ms - 10_000, **done)
+    drawn = (await lasting.jobs.submit(drawing(cost=100_000, owner=OTHER))).job
+    async with lasting.database.writing() as connection:
+        values = {**done, "started_at_ms": finished_at_ms - 2_000}
+        await connection.execute(update(JobRow).where(JobRow.id == drawn.id).values(values))
+    for number in range(7):
+        await lasting.jobs.submit(drawing(cost=100_000, owner=f"key:{number}"))
+    await lasting.jobs.submit(waiting(cost=100, owner=OTHER))
+    assert (await refusal(lasting, drawing())).retry_after_s == 3  # type: ignore[attr-defined]
+
+
+async def test_a_caller_whose_own_queue_is_full_is_told_when_one_of_his_own_is_begun(lasting: Lasting) -> None:
+    await lasting.jobs.submit(drawing(cost=1_000, owner=OTHER))
+    finished_at_ms = round(time.time() * 1000)
+    await set_jobs(lasting, state="completed", started_at_ms=finished_at_ms - 7_000, finished_at_ms=finished_at_ms)
+    await lasting.jobs.submit(drawing(cost=1_000, owner=OTHER))
+    await lasting.jobs.submit(drawing(cost=1_000, owner="key:third"))
+    for _ in range(5):
+        await lasting.jobs.submit(drawing(cost=1_000))
+    error = await refusal(lasting, drawing())
+    assert isinstance(error, QuotaExceeded)
+    assert error.retry_after_s == 3 * 7  # callers take turns
+
+
+async def test_a_callers_batches_wait_for_all_that_is_urgent(lasting: Lasting) -> None:
+    await lasting.jobs.submit(drawing(cost=1_000, owner=OTHER))
+    finished_at_ms = round(time.time() * 1000)
+    await set_jobs(lasting, state="completed", started_at_ms=finished_at_ms - 7_000, finished_at_ms=finished_at_ms)
+    for _ in range(2):
+        await lasting.jobs.submit(drawing(cost=1_000, owner=OTHER))
+    for _ in range(5):
+        await lasting.jobs.submit(drawing(cost=1_000, priority=Priority.BATCH))
+    error = await refusal(lasting, drawing(priority=Priority.BATCH))
+    assert isinstance(error, QuotaExceeded)
+    assert error.retry_after_s == (2 + 1) * 7
 
 
 async def test_a_quota_is_spent_by_cost_and_comes_back_after_a_day(lasting: Lasting) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from modelcore.errors import InvalidInput, ModelUnavailable
 from orchestrator.gallery.embedding import EmbeddingUpkeep, embedded
-from orchestrator.gallery.pictures import Embedding
+from orchestrator.gallery.pictures import Embedding, Words
 from orchestrator.gallery.service import Gallery
 from orchestrator.storage.database import Database
 from orchestrator.storage.objects import Objects
@@ -28,8 +28,8 @@ class Clip:
         self.is_down = False
         self.refused = b""
 
-    async def words(self, text: str) -> Embedding:
-        return (await self.pictures([text.encode()]))[0]
+    async def words(self, text: str) -> Words:
+        return Words((await self.pictures([text.encode()]))[0])
 
     async def pictures(self, encoded: Sequence[bytes]) -> list[Embedding]:
         if self.is_down:

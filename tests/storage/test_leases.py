@@ -15,11 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from orchestrator.jobs import leases
 from orchestrator.jobs.acceptance import accept
-from orchestrator.jobs.model import Claim, Job, Priority
+from orchestrator.jobs.model import Claim, Job, Priority, Submission
 from orchestrator.lasting import Lasting
 from orchestrator.storage.dialects import now_ms
 from orchestrator.storage.tables import JobRow
-from tests.storage.jobs import ME, OTHER, QUICK, drawing, running
+from tests.storage.jobs import ME, OTHER, QUICK, drawing, running, waiting
 from tests.storage.servers import Postgresql
 
 LEASE_S = 30.0
@@ -229,3 +229,61 @@ async def test_a_queued_jobs_time_left_is_the_work_ahead_at_the_measured_pace(la
 
 async def test_nothing_is_foretold_before_anything_was_measured(lasting: Lasting) -> None:
     assert (await lasting.jobs.outlook(await submit(lasting, cost=100))).eta_s is None
+
+
+async def measure(lasting: Lasting, kind: str, cost: int, took_ms: int) -> None:
+    """One job of that kind is completed, and took so long."""
+    submission = Submission(OTHER, kind, {}, cost=cost)
+    job = (await lasting.jobs.submit(submission)).job
+    finished_at_ms = round(time.time() * 1000)
+    done = {"state": "completed", "started_at_ms": finished_at_ms - took_ms, "finished_at_ms": finished_at_ms}
+    async with lasting.database.writing() as connection:
+        await connection.execute(update(JobRow).where(JobRow.id == job.id).values(done))
+
+
+async def begin(lasting: Lasting, job: Job, ms_ago: int, **known: object) -> None:
+    async with lasting.database.writing() as connection:
+        running = {"state": "running", "lease_token": job.id, "lease_until_ms": now_ms() + 60_000, **known}
+        values = {**running, "started_at_ms": now_ms() - ms_ago}
+        await connection.execute(update(JobRow).where(JobRow.id == job.id).values(values))
+
+
+async def eta_s(lasting: Lasting, job: Job) -> float | None:
+    return (await lasting.jobs.outlook(await lasting.jobs.get(job.owner, job.id))).eta_s
+
+
+async def test_each_kind_of_the_work_ahead_counts_at_its_own_pace(lasting: Lasting) -> None:
+    await measure(lasting, "draw", cost=20_000, took_ms=1_000)
+    await measure(lasting, "wait", cost=1_000, took_ms=2_000)
+    for _ in range(10):
+        await submit(lasting, OTHER, cost=20_000)
+    mine = (await lasting.jobs.submit(waiting(cost=1_000))).job
+    assert await eta_s(lasting, mine) == pytest.approx(10 * 1.0 + 2.0)
+
+
+async def test_nothing_is_foretold_behind_work_of_a_kind_that_was_never_measured(lasting: Lasting) -> None:
+    await measure(lasting, "wait", cost=1_000, took_ms=2_000)
+    await submit(lasting, OTHER, cost=20_000)
+    assert await eta_s(lasting, (await lasting.jobs.submit(waiting(cost=1_000))).job) is None
+
+
+async def test_a_running_jobs_time_left_is_its_kinds_pace_where_it_tells_of_no_steps(lasting: Lasting) -> None:
+    await measure(lasting, "wait", cost=1_000, took_ms=20_000)
+    job = (await lasting.jobs.submit(waiting(cost=2_000, steps=1))).job
+    await begin(lasting, job, ms_ago=10_000)
+    assert await eta_s(lasting, job) == pytest.approx(30.0, abs=3.0)
+
+
+async def test_a_job_that_takes_longer_than_its_kind_is_due_now(lasting: Lasting) -> None:
+    await measure(lasting, "wait", cost=1_000, took_ms=20_000)
+    job = (await lasting.jobs.submit(waiting(cost=1_000, steps=1))).job
+    await begin(lasting, job, ms_ago=50_000)
+    assert await eta_s(lasting, job) == 0.0
+
+
+async def test_a_queued_job_waits_only_for_what_is_left_of_one_that_tells_of_no_steps(lasting: Lasting) -> None:
+    await measure(lasting, "wait", cost=1_000, took_ms=20_000)
+    ahead = (await lasting.jobs.submit(waiting(OTHER, cost=1_000, steps=1))).job
+    await begin(lasting, ahead, ms_ago=15_000)
+    mine = (await lasting.jobs.submit(waiting(cost=1_000, steps=1))).job
+    assert await eta_s(lasting, mine) == pytest.approx(5.0 + 20.0, abs=3.0)

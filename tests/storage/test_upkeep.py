@@ -9,7 +9,7 @@ from sqlalchemy import update
 from modelcore.errors import NotFound
 from orchestrator.jobs.doorbell import Doorbell
 from orchestrator.jobs.events import Hub
-from orchestrator.jobs.model import DAY_S, JobRules
+from orchestrator.jobs.model import DAY_S, IsCancelled, JobRules, Outcome, ReportProgress, Submission, Task
 from orchestrator.jobs.runner import Runner
 from orchestrator.jobs.upkeep import Upkeep
 from orchestrator.lasting import Lasting
@@ -17,7 +17,7 @@ from orchestrator.storage.dialects import now_ms
 from orchestrator.storage.objects import open_objects, sha256_of
 from orchestrator.storage.shelf import Parcel
 from orchestrator.storage.tables import JobRow, ObjectRow
-from tests.storage.jobs import ME, drawing, running
+from tests.storage.jobs import HANDLERS, ME, OTHER, drawing, running
 from tests.storage.pictures import png
 
 RULES = JobRules()
@@ -25,7 +25,7 @@ RULES = JobRules()
 
 @pytest.fixture
 async def lasting(database_url: str, tmp_path: Path) -> AsyncIterator[Lasting]:
-    async with running(database_url, tmp_path) as lasting:
+    async with running(database_url, tmp_path, {**HANDLERS, "overlay": keep_an_overlay}) as lasting:
         yield lasting
 
 
@@ -58,6 +58,24 @@ async def test_a_job_is_forgotten_after_a_month_and_its_picture_is_not(lasting: 
     image = await lasting.gallery.last(ME)
     assert (image.prompt, image.job_id) == ("red", None)
     assert await lasting.gallery.read(image) == png("red")
+    with pytest.raises(NotFound):
+        await lasting.shelf.read(sha256_of(png("green")))
+
+
+async def keep_an_overlay(task: Task, report_progress: ReportProgress, is_cancelled: IsCancelled) -> Outcome:
+    return Outcome(answer={"overlay": "overlay"}, files={"overlay": Parcel(png("green"), "image/png")})
+
+
+async def test_a_file_of_a_jobs_answer_is_kept_as_long_as_the_job(lasting: Lasting, upkeep: Upkeep) -> None:
+    job = await lasting.jobs.wait(ME, (await lasting.jobs.submit(Submission(ME, "overlay", {}))).job.id)
+    await age(lasting, 29 * DAY_S)
+    await upkeep.clean()
+    file = await lasting.jobs.file(ME, job.id, "overlay")
+    assert (file.data, file.media_type) == (png("green"), "image/png")
+    with pytest.raises(NotFound):
+        await lasting.jobs.file(OTHER, job.id, "overlay")
+    await age(lasting, 31 * DAY_S)
+    await upkeep.clean()
     with pytest.raises(NotFound):
         await lasting.shelf.read(sha256_of(png("green")))
 

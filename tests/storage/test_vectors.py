@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from modelcore.errors import InvalidInput, NotFound, Unavailable
 from orchestrator.gallery import rows
-from orchestrator.gallery.pictures import Embedding
+from orchestrator.gallery.pictures import Embedding, Words
 from orchestrator.gallery.search import ImageFilter
 from orchestrator.gallery.service import Gallery
 from orchestrator.gallery.similar import Similar
@@ -21,13 +21,13 @@ ME, OTHER = "key:me", "key:other"
 Vector = NDArray[np.float32]
 
 
-class Words:
+class Numbers:
     """An embedder for whom words are numbers: the places of a vector that are not nothing."""
 
     model = "clip"
 
-    async def words(self, text: str) -> Embedding:
-        return embedding(np.array([float(word) for word in text.split()], np.float32), self.model)
+    async def words(self, text: str) -> Words:
+        return Words(embedding(np.array([float(word) for word in text.split()], np.float32), self.model))
 
     async def pictures(self, encoded: Sequence[bytes]) -> list[Embedding]:
         raise AssertionError("no search shows a picture to CLIP")
@@ -40,7 +40,7 @@ def gallery(database: Database, shelf: Shelf) -> Gallery:
 
 @pytest.fixture
 def similar(database: Database) -> Similar:
-    return Similar(database, Words())
+    return Similar(database, Numbers())
 
 
 def vectors(count: int, seed: int = 0) -> Vector:

@@ -46,7 +46,7 @@ async def test_each_of_several_things_is_found_and_named(triptych: Addresses, sa
         labels = about.labels.chosen(None)
         for sample in samples:
             found = await about.regions.find(picture_of(sample))
-            concepts = await about.region_concepts(picture_of(sample), found, labels, 1)
+            concepts = (await about.region_concepts(picture_of(sample), found, labels, 1)).concepts
             for thing, own in zip(sample.scene.things, regions_of_things(sample, found), strict=True):
                 right.append(bool(own) and pair_of(concepts[own[0]][0].label) == thing.pair)
     assert np.mean(right) >= 0.90

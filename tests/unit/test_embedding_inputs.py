@@ -13,14 +13,14 @@ def data_url(side_px: int) -> str:
     return f"data:image/png;base64,{base64.b64encode(picture).decode()}"
 
 
-def test_small_files_that_unfold_to_many_pixels_are_refused_together() -> None:
+async def test_small_files_that_unfold_to_many_pixels_are_refused_together() -> None:
     one = {"image": data_url(4096)}
-    assert len(parse_inputs([one, one])) == 2
+    assert len(await parse_inputs([one, one])) == 2
     with pytest.raises(TooLarge, match=str(MAX_PIXELS_A_REQUEST)):
-        parse_inputs([one, one, {"image": data_url(8)}])
+        await parse_inputs([one, one, {"image": data_url(8)}])
 
 
-def test_a_picture_knows_its_pixels() -> None:
-    (picture,) = parse_inputs([{"image": data_url(30)}])
+async def test_a_picture_knows_its_pixels() -> None:
+    (picture,) = await parse_inputs([{"image": data_url(30)}])
     assert isinstance(picture, PictureInput)
     assert picture.pixels == 900

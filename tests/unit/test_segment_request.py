@@ -25,6 +25,29 @@ def test_prompts_with_fewer_points_are_filled_up_with_nowhere() -> None:
     assert arrays["point_labels"].tolist() == [[1, -1], [1, 0]]
 
 
+@pytest.mark.parametrize(
+    ("short", "whole"),
+    [
+        ({"points": [[1, 2], [3, 4]]}, {"points": [[[1, 2], [3, 4]]]}),
+        (
+            {"points": [[1, 2], [3, 4]], "point_labels": [1, 0]},
+            {"points": [[[1, 2], [3, 4]]], "point_labels": [[1, 0]]},
+        ),
+        ({"points": [[1, 2]], "labels": [0]}, {"points": [[[1, 2]]], "point_labels": [[0]]}),
+        ({"points": [[[1, 2]]], "labels": [[0]]}, {"points": [[[1, 2]]], "point_labels": [[0]]}),
+        ({"boxes": [0, 0, 5, 5]}, {"boxes": [[0, 0, 5, 5]]}),
+    ],
+)
+def test_one_thing_needs_no_list_of_things_and_labels_may_be_those_of_clicks(
+    short: dict[str, Any], whole: dict[str, Any]
+) -> None:
+    assert SegmentRequest(**short) == SegmentRequest(**whole)
+
+
+def test_labels_in_words_stay_what_to_look_for() -> None:
+    assert SegmentRequest(points=[[1, 2]], labels=["cat"]).labels == ["cat"]
+
+
 def test_clicks_without_labels_are_on_their_things() -> None:
     assert inputs(points=[[[1, 2], [3, 4]]])["point_labels"].tolist() == [[1, 1]]
 
@@ -80,7 +103,8 @@ def test_what_is_out_of_bounds_names_its_field(fields: dict[str, Any], field: st
 @pytest.mark.parametrize(
     "fields",
     [
-        {"points": [[1, 2]]},
+        {"points": [1, 2]},
+        {"points": [[1, 2], [[3, 4]]]},
         {"points": [[[1, 2, 3]]]},
         {"points": [[["1", 2]]]},
         {"points": [[[float("nan"), 2]]]},

@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from modelcore.errors import InvalidInput, Malformed
-from orchestrator.edge.strict_json import MAX_DEPTH, MAX_NODES, parse_strict_json
+from orchestrator.edge.strict_json import (
+    MAX_CHARACTERS_BETWEEN_TEXTS,
+    MAX_CHARACTERS_SEARCHED,
+    MAX_DEPTH,
+    MAX_ESCAPES,
+    MAX_NODES,
+    parse_strict_json,
+)
 
 
 @pytest.mark.parametrize(
@@ -58,3 +65,44 @@ def test_a_control_character_in_a_key_is_refused_without_repeating_it() -> None:
 
 def test_a_pair_of_surrogates_is_one_character() -> None:
     assert parse_strict_json(b'"\\ud83d\\ude00"') == "\N{GRINNING FACE}"
+
+
+def test_a_text_may_be_as_long_as_it_likes() -> None:
+    text = "é" * 2 * MAX_CHARACTERS_SEARCHED
+    assert parse_strict_json(json.dumps([text], ensure_ascii=False).encode()) == [text]
+
+
+@pytest.mark.parametrize("text", ["a\N{DELETE}", "a\N{DELETE}é", "a\x85", "\x9fa"])
+def test_a_control_character_that_json_lets_through_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="control characters"):
+        parse_strict_json(json.dumps([text], ensure_ascii=False).encode())
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ('"%s"' % (r"\/" * (MAX_ESCAPES + 1)), "backslashes"),
+        ("[%s1]" % (" " * MAX_CHARACTERS_BETWEEN_TEXTS), "not in a string"),
+        ("0.%s" % ("1" * MAX_CHARACTERS_BETWEEN_TEXTS), "not in a string"),
+        ('["%s"]' % (r"\n" + "a" * MAX_CHARACTERS_SEARCHED), "several lines"),
+        (
+            json.dumps({r"a\n": 1, "b": ["\u00a0" * (MAX_CHARACTERS_SEARCHED // 2 + 1)] * 2}, ensure_ascii=False),
+            "several",
+        ),
+    ],
+)
+def test_what_takes_long_to_look_at_is_refused_unseen(document: str, message: str) -> None:
+    with pytest.raises(Malformed, match=message):
+        parse_strict_json(document.encode())
+
+
+def test_a_large_picture_of_a_client_that_escapes_slashes_is_read() -> None:
+    picture = "iVBORw0KGgo/" * 400_000
+    assert parse_strict_json(json.dumps({"image": picture}).replace("/", r"\/").encode()) == {"image": picture}
+
+
+def test_escaped_quotes_and_backslashes_do_not_end_a_string() -> None:
+    document = {"a\\": '"]}[{,', '\\"': "\\\\", "": '\\\\"'}
+    assert parse_strict_json(json.dumps(document).encode()) == document
+    with pytest.raises(Malformed, match="a string has no end"):
+        parse_strict_json(rb'{"a": "\\\"}')

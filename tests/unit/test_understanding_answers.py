@@ -1,6 +1,7 @@
 """The answers about pictures have the references' shapes: field by field, as JSON."""
 
 import base64
+import dataclasses
 import io
 from typing import Any
 
@@ -18,7 +19,7 @@ from orchestrator.pictures.understanding import Concept
 from orchestrator.probe.schemas import ProbeRequest, probe_answer
 from orchestrator.probe.service import Probed, RegionLikeness
 from orchestrator.segment.schemas import MaskFormat, segment_answer
-from orchestrator.segment.service import NamedRegion
+from orchestrator.segment.service import NamedRegion, Segmented
 from orchestrator.visualize.schemas import VisualizeRequest, visualize_answer
 from orchestrator.visualize.service import Spotlight, View, Visualized
 
@@ -30,7 +31,8 @@ RING = [(2.0, 1.0), (5.0, 1.0), (5.0, 3.0), (2.0, 3.0)]
 RING_JSON = [list(corner) for corner in RING]
 REGION = Region(RLE, [[RING]], (2, 1, 3, 2), 6, 0.987, 0.9, (3.5, 1.5))
 CONCEPTS = [Concept("plate", 0.6064), Concept("apple", 0.3003)]
-ANALYSIS = Analysis(CONCEPTS, (REGION,))
+CUT = ("labels[0]: a text encoder reads at most 77 tokens; it did not read all of it",)
+ANALYSIS = Analysis(CONCEPTS, (REGION,), CUT)
 SCORES = [
     {"class": "plate", "confidence": "60.64%", "score": 0.6064},
     {"class": "apple", "confidence": "30.03%", "score": 0.3003},
@@ -46,7 +48,8 @@ def test_a_sent_pictures_analysis_is_the_first_references() -> None:
         "request_id": "id",
         "clip_analysis": {"concepts": ["plate", "apple"], "confidence_scores": {"plate": 0.6064, "apple": 0.3003}},
         "clip_scores": SCORES,
-        "basic_segmentation": {"masks": [dict(RLE)], "polygons": [[[RING_JSON]]]},
+        "basic_segmentation": {"masks": [dict(RLE)], "polygons": [[RING_JSON]]},
+        "warnings": list(CUT),
     }
 
 
@@ -54,12 +57,13 @@ def test_a_known_pictures_analysis_is_the_second_references() -> None:
     assert as_json(known_picture_answer("id", ANALYSIS)) == {
         "request_id": "id",
         "clip_scores": SCORES,
-        "segmentation": {"masks": ["region_0"], "polygons": [[[RING_JSON]]]},
+        "segmentation": {"masks": ["region_0"], "polygons": [[RING_JSON]]},
+        "warnings": list(CUT),
     }
 
 
 def test_a_probe_tells_percent_and_cosine() -> None:
-    probed = Probed("orange", -0.2, [RegionLikeness(0, "apple", 0.15654)])
+    probed = Probed("orange", -0.2, [RegionLikeness(0, "apple", 0.15654)], CUT)
     assert as_json(probe_answer(probed)) == {
         "probe_text": "orange",
         "global_match_score": "0.00%",
@@ -67,11 +71,12 @@ def test_a_probe_tells_percent_and_cosine() -> None:
         "regional_matches": [
             {"region_id": 0, "class_label": "apple", "similarity_to_prompt": "15.65%", "similarity": 0.15654}
         ],
+        "warnings": list(CUT),
     }
 
 
 def segmented(mask_format: MaskFormat) -> dict[str, Any]:
-    answer = as_json(segment_answer("id", [NamedRegion(0, REGION, CONCEPTS)], mask_format))
+    answer = as_json(segment_answer("id", Segmented([NamedRegion(0, REGION, CONCEPTS)], CUT), mask_format))
     region: dict[str, Any] = answer["segmented_regions"][0]
     return region
 
@@ -83,7 +88,7 @@ def test_a_segmented_region_is_the_references_with_what_sam_knows_beside_it() ->
         "predicted_iou": 0.987,
         "stability_score": 0.9,
         "clip_analysis": SCORES,
-        "polygon": [[RING_JSON]],
+        "polygon": [RING_JSON],
         "box": [2, 1, 3, 2],
         "area": 6,
         "prompt": None,
@@ -96,13 +101,20 @@ def test_a_png_mask_is_the_mask() -> None:
     assert (np.asarray(picture) == MASK.astype(bool)).all()
 
 
+def test_a_polygon_is_the_rings_of_all_islands_and_holes() -> None:
+    island, hole = [(20.0, 1.0), (25.0, 1.0), (25.0, 3.0)], [(3.0, 1.5), (3.0, 2.5), (4.0, 2.5)]
+    region = dataclasses.replace(REGION, polygons=[[RING, hole], [island]])
+    (answer,) = as_json(known_picture_answer("id", Analysis(CONCEPTS, (region,))))["segmentation"]["polygons"]
+    assert answer == [[list(corner) for corner in ring] for ring in (RING, hole, island)]
+
+
 def test_polygons_alone_come_without_a_mask() -> None:
     assert segmented("polygon")["mask"] is None
 
 
 def test_visualizations_travel_as_base64() -> None:
     spotlight = Spotlight(0, "plate", [[RING]], b"bright", None)
-    assert as_json(visualize_answer(Visualized(1, b"all", [spotlight]))) == {
+    assert as_json(visualize_answer(Visualized(1, b"all", [spotlight], CUT))) == {
         "status": "success",
         "total_regions": 1,
         "master_overlay": base64.b64encode(b"all").decode(),
@@ -110,11 +122,12 @@ def test_visualizations_travel_as_base64() -> None:
             {
                 "region_id": 0,
                 "top_class": "plate",
-                "polygon": [[RING_JSON]],
+                "polygon": [RING_JSON],
                 "image": base64.b64encode(b"bright").decode(),
                 "cutout": None,
             }
         ],
+        "warnings": list(CUT),
     }
 
 
