@@ -1,8 +1,8 @@
 """One connection: uvicorn's own, but bounded in number and patience, and with errors in our shape.
 
 uvicorn waits for ever for a request's head, and says in plain text what it cannot read. It also reads whatever has come
-on all connections in one turn of the event loop; here only one is read in each. Bodies are not looked at here: see
-body_limit.
+on all connections in one turn of the event loop; here they are read for some milliseconds in each. Bodies are not
+looked at here: see body_limit.
 """
 
 import asyncio
