@@ -1,22 +1,18 @@
-"""A little work in each turn of the event loop, however much there is of it.
+"""A piece of work or a few in each turn of the event loop, however many want one.
 
 In a turn the loop serves everybody who is ready before it looks who else has come. Two hundred requests that arrive
-together would be one turn, and whoever asks next whether we live would wait for the end of it. But what comes together
-should also stay together: Triton answers it together. So a turn is some milliseconds, not a single request.
+together would be one turn, and whoever asks next whether we live would wait for the end of it.
 """
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable
 
-# Of reading. What the requests that were read then ask for comes on top, and takes two or three times as long.
-TURN_S = 0.015
-
 
 class Turns:
-    def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
-        self._clock_s = clock_s
+    def __init__(self, together: int = 1) -> None:
+        """So many in one turn: what is quickly done, and better done together."""
+        self._together = together
         self._waiting: deque[Callable[[], None]] = deque()
         self._is_taken = False
 
@@ -37,10 +33,5 @@ class Turns:
         self._is_taken = bool(self._waiting)
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._next)  # before the work, which may raise
-            self._work_until(self._clock_s() + TURN_S)
-
-    def _work_until(self, end_s: float) -> None:
-        while self._waiting:
-            self._waiting.popleft()()
-            if self._clock_s() > end_s:
-                return
+            for _ in range(min(self._together, len(self._waiting))):
+                self._waiting.popleft()()

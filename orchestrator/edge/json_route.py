@@ -11,7 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from modelcore.errors import UnsupportedFormat
-from orchestrator.edge.strict_json import parse_strict_json
+from orchestrator.edge.strict_json import (
+    check_nodes,
+    document_of,
+    has_only_plain_texts,
+    parse_strict_json,
+    readable_text,
+)
 from orchestrator.errors import shortened
 
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -50,9 +56,15 @@ class _ParsedRequest(Request):
 
 
 async def read_json(body: bytes) -> Any:
-    document = parse_strict_json(body)
-    if len(body) > _LARGE_BYTES:
-        await asyncio.sleep(0)  # of a large picture there is more to be read, and others are served in between
+    """As parse_strict_json does. Of a large body each part takes long, and others are served in between."""
+    if len(body) <= _LARGE_BYTES:
+        return parse_strict_json(body)
+    text = readable_text(body)
+    await asyncio.sleep(0)
+    document = document_of(text)
+    await asyncio.sleep(0)
+    check_nodes(document, texts_are_plain=has_only_plain_texts(text))
+    await asyncio.sleep(0)
     return document
 
 

@@ -33,13 +33,25 @@ Path = tuple[str | int, ...]
 
 
 def parse_strict_json(data: bytes) -> Any:
+    text = readable_text(data)
+    document = document_of(text)
+    check_nodes(document, texts_are_plain=has_only_plain_texts(text))
+    return document
+
+
+def readable_text(data: bytes) -> str:
+    """Which the parser is safe to read: it would recurse on brackets."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise Malformed("the body is not UTF-8") from None
     _check_nesting(text)
+    return text
+
+
+def document_of(text: str) -> Any:
     try:
-        document = json.loads(
+        return json.loads(
             text,
             object_pairs_hook=_unique_keys,
             parse_int=_bounded_integer,
@@ -48,11 +60,9 @@ def parse_strict_json(data: bytes) -> Any:
         )
     except json.JSONDecodeError as error:
         raise Malformed(f"the body is not JSON: {error.msg} at character {error.pos}") from None
-    check_nodes(document, texts_are_plain=_has_only_plain_texts(text))
-    return document
 
 
-def _has_only_plain_texts(text: str) -> bool:
+def has_only_plain_texts(text: str) -> bool:
     """JSON has every control character of ASCII escaped, but for DEL. Known sooner than by a look at each text."""
     return text.isascii() and "\\" not in text and "\x7f" not in text
 

@@ -1,8 +1,10 @@
-"""GET /, /docs and /openapi.json."""
+"""GET /, /docs and /openapi.json: made once, for each would hold up the event loop for some milliseconds."""
 
+import functools
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel
 
@@ -23,24 +25,40 @@ class Home(BaseModel):
     endpoints: list[Endpoint]
 
 
-@router.get("/")
-async def describe(request: Request) -> Home:
+@dataclass(frozen=True)
+class Pages:
+    home: bytes
+    docs: bytes
+    openapi: bytes
+
+
+@functools.lru_cache(maxsize=1)
+def pages_of(app: FastAPI) -> Pages:
+    home = Home(name=app.title, version=app.version, endpoints=list(_endpoints(app)))
+    description = app.openapi()
+    return Pages(
+        home=home.model_dump_json().encode(),
+        docs=render_docs(description).encode(),
+        openapi=bytes(JSONResponse(description).body),
+    )
+
+
+@router.get("/", response_model=Home)
+async def describe(request: Request) -> Response:
     """What this server is, and everything it answers to."""
-    app: FastAPI = request.app
-    return Home(name=app.title, version=app.version, endpoints=list(_endpoints(app)))
+    return Response(pages_of(request.app).home, media_type="application/json")
 
 
 @router.get("/docs", response_class=HTMLResponse, include_in_schema=False)
 async def read_docs(request: Request) -> HTMLResponse:
     """Every endpoint and every schema on one page."""
-    page = render_docs(request.app.openapi())
-    return HTMLResponse(page, headers={"Content-Security-Policy": PAGE_POLICY})
+    return HTMLResponse(pages_of(request.app).docs, headers={"Content-Security-Policy": PAGE_POLICY})
 
 
 @router.get("/openapi.json", include_in_schema=False)
-async def read_openapi(request: Request) -> JSONResponse:
+async def read_openapi(request: Request) -> Response:
     """FastAPI's own route for this has no template, which metrics and logs need."""
-    return JSONResponse(request.app.openapi())
+    return Response(pages_of(request.app).openapi, media_type="application/json")
 
 
 def _endpoints(app: FastAPI) -> Iterator[Endpoint]:

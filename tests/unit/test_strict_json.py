@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from modelcore.errors import InvalidInput, Malformed
+from modelcore.errors import InvalidInput, Malformed, TriptychError
+from orchestrator.edge.json_route import read_json
 from orchestrator.edge.strict_json import (
     MAX_CHARACTERS_BETWEEN_TEXTS,
     MAX_CHARACTERS_SEARCHED,
@@ -106,3 +107,20 @@ def test_escaped_quotes_and_backslashes_do_not_end_a_string() -> None:
     assert parse_strict_json(json.dumps(document).encode()) == document
     with pytest.raises(Malformed, match="a string has no end"):
         parse_strict_json(rb'{"a": "\\\"}')
+
+
+async def test_a_large_body_is_read_as_a_small_one_is() -> None:
+    document = {"image": "A" * 2 * 2**20, "steps": 3}
+    assert await read_json(json.dumps(document).encode()) == document
+
+
+@pytest.mark.parametrize(
+    "end", [b', "a": NaN}', b', "image": 1}', b', "a": "\\u0007"}', b', "a": [[[[[[[[[[[[[[[[', b"\xff}"]
+)
+async def test_a_large_body_is_refused_for_what_a_small_one_is(end: bytes) -> None:
+    body = b'{"image": "' + b"A" * 2 * 2**20 + b'"' + end
+    with pytest.raises(TriptychError) as small:
+        parse_strict_json(body)
+    with pytest.raises(TriptychError) as large:
+        await read_json(body)
+    assert (type(large.value), large.value.detail) == (type(small.value), small.value.detail)

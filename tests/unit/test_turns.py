@@ -1,15 +1,10 @@
-"""A little work in each turn of the event loop."""
+"""One piece of work in each turn of the event loop."""
 
 import asyncio
 import itertools
 from typing import Any
 
-from orchestrator.turns import TURN_S, Turns
-
-
-def turns_of_one() -> Turns:
-    """Whatever is done takes longer than a turn."""
-    return Turns(itertools.count(step=2 * TURN_S).__next__)
+from orchestrator.turns import Turns
 
 
 async def test_who_comes_alone_does_not_wait() -> None:
@@ -18,16 +13,8 @@ async def test_who_comes_alone_does_not_wait() -> None:
     assert done == ["only"]
 
 
-async def test_a_crowd_that_is_quickly_served_shares_a_turn() -> None:
-    turns, done = Turns(lambda: 0.0), []
-    for number in range(4):
-        turns.take(lambda number=number: done.append(number))  # type: ignore[misc]
-    await asyncio.sleep(0)
-    assert done == [0, 1, 2, 3]
-
-
-async def test_a_crowd_that_takes_long_has_a_turn_each_in_the_order_of_coming() -> None:
-    turns, done = turns_of_one(), []
+async def test_a_crowd_has_one_turn_each_in_the_order_of_coming() -> None:
+    turns, done = Turns(), []
     for number in range(4):
         turns.take(lambda number=number: done.append(number))  # type: ignore[misc]
     seen = [list(done)]
@@ -37,8 +24,19 @@ async def test_a_crowd_that_takes_long_has_a_turn_each_in_the_order_of_coming() 
     assert seen == [[0], [0, 1], [0, 1, 2], [0, 1, 2, 3]]
 
 
+async def test_what_is_better_done_together_shares_a_turn() -> None:
+    turns, done = Turns(together=3), []
+    for number in range(7):
+        turns.take(lambda number=number: done.append(number))  # type: ignore[misc]
+    seen = [len(done)]
+    for _ in range(2):
+        await asyncio.sleep(0)
+        seen.append(len(done))
+    assert seen == [1, 4, 7]
+
+
 async def test_who_comes_after_a_crowd_does_not_wait() -> None:
-    turns, done = turns_of_one(), []
+    turns, done = Turns(), []
     turns.take(lambda: done.append("first"))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -47,7 +45,7 @@ async def test_who_comes_after_a_crowd_does_not_wait() -> None:
 
 
 async def test_work_that_fails_holds_up_nobody() -> None:
-    turns, done, failures = turns_of_one(), [], []  # type: ignore[var-annotated]
+    turns, done, failures = Turns(), [], []  # type: ignore[var-annotated]
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: failures.append(context["exception"]))
 
     def fail() -> Any:
@@ -62,7 +60,7 @@ async def test_work_that_fails_holds_up_nobody() -> None:
 
 
 async def test_a_crowd_that_waits_is_let_through_one_by_one() -> None:
-    turns, done = turns_of_one(), []
+    turns, done = Turns(), []
 
     async def work(number: int) -> None:
         await turns.wait()
