@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).parent.parent
-READY = "Triptych is ready"
+READY = "Ctrl-C stops it"  # the last of what it prints once it is ready, so that all of that can be read
 READY_TIMEOUT_S = 90.0
 
 
