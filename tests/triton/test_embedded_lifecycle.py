@@ -59,6 +59,12 @@ def test_nothing_is_left_when_the_launcher_is_killed_and_another_server_is_untou
     assert files_of(backend_server.guardian_pid) == others_files
 
 
+def test_tritonserver_and_its_stubs_give_way_to_other_processes(server: TritonServer) -> None:
+    """By five more than whoever has started them."""
+    started = [server.pid, *(pid for pids in server.stubs().values() for pid in pids)]
+    assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in started] == [os.nice(0) + 5] * len(started)
+
+
 def test_tritonserver_and_a_hung_stub_die_when_the_guardian_is_killed(server: TritonServer) -> None:
     prefix = leftovers.prefix_of(server.guardian_pid)
     family = descendants(server.guardian_pid)
