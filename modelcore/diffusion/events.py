@@ -62,7 +62,7 @@ class Observer(Protocol):
     def cancelled(self, rows: int) -> None: ...
 
     def request_over(self) -> None:
-        """Its last answer is the next thing that is told. Not told by the engine's thread."""
+        """A request's places are free; its caller hears of the end after this. Not from the engine's thread."""
 
 
 class NoObserver:
