@@ -148,7 +148,7 @@ def bare_calls(repository: Path, family: str, size: Defaults, steps: int) -> Cal
 def open_session(path: Path) -> onnxruntime.InferenceSession:
     """As the embedded backend opens it."""
     options = onnxruntime.SessionOptions()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.spin_duration_us", "20")
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 

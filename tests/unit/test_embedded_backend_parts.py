@@ -216,11 +216,17 @@ def test_graph_levels_mean_what_they_mean_natively(level: int, expected: object)
     assert options.graph_optimization_level == expected
 
 
-def test_threads_do_not_spin_unless_told_to() -> None:
+def test_threads_spin_for_microseconds_unless_told_otherwise() -> None:
+    entry = "session.intra_op.spin_duration_us"
+    assert ort_settings.session_options(config()).get_session_config_entry(entry) == "20"
+    longer = config(parameters={entry: {"string_value": "500"}})
+    assert ort_settings.session_options(longer).get_session_config_entry(entry) == "500"
+
+
+def test_threads_can_be_told_not_to_spin() -> None:
     entry = "session.intra_op.allow_spinning"
-    assert ort_settings.session_options(config()).get_session_config_entry(entry) == "0"
-    spinning = config(parameters={entry: {"string_value": "1"}})
-    assert ort_settings.session_options(spinning).get_session_config_entry(entry) == "1"
+    still = config(parameters={entry: {"string_value": "0"}})
+    assert ort_settings.session_options(still).get_session_config_entry(entry) == "0"
 
 
 SHRINKAGE = "memory.enable_memory_arena_shrinkage"

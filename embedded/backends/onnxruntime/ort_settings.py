@@ -20,9 +20,10 @@ _GRAPH_LEVELS = {
 }
 _SESSION_ENTRY_PREFIXES = ("session.", "optimization.", "mlas.", "ep.")
 _ARENA_SHRINKAGE = "memory.enable_memory_arena_shrinkage"
-# Spinning threads wait for work by burning their core. Alone on a machine that wins some microseconds a node; next to
-# other models' processes on the same cores it starves them (docs/embedded-triton.md has what was measured).
-_ALLOW_SPINNING = "session.intra_op.allow_spinning"
+# Threads that wait for work by spinning burn their core: by ONNX Runtime's own default for milliseconds, and other
+# models' processes starve. This long is as long as most nodes of a graph take: a thread that sleeps between two of them
+# costs a lone model a sixth of its speed (docs/embedded-triton.md has what was measured).
+_SPINNING = {"session.intra_op.allow_spinning": "1", "session.intra_op.spin_duration_us": "20"}
 _CUDA_PARAMETERS: Mapping[str, Mapping[str, str] | None] = {
     "cudnn_conv_algo_search": {"0": "EXHAUSTIVE", "1": "HEURISTIC", "2": "DEFAULT"},
     "gpu_mem_limit": None,
@@ -67,8 +68,7 @@ def session_options(config: Mapping[str, Any]) -> onnxruntime.SessionOptions:
     options.inter_op_num_threads = _count(parameters, "inter_op_thread_count")
     options.enable_cpu_mem_arena = _has_arena(parameters)
     options.enable_mem_pattern = _choice(parameters, "enable_mem_pattern", _BOOLEANS, "1")
-    options.add_session_config_entry(_ALLOW_SPINNING, "0")
-    for key, value in parameters.items():
+    for key, value in (_SPINNING | parameters).items():
         if key.startswith(_SESSION_ENTRY_PREFIXES):
             options.add_session_config_entry(key, value)
     return options
