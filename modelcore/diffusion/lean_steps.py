@@ -32,7 +32,14 @@ class LeanSteps(Protocol):
     def step(self, call: int, answer: Floats, latents: Floats) -> Floats: ...
 
 
-def lean_steps(scheduler: Any, first: int, noise: NoiseSource) -> LeanSteps | None:
+class LeanCourse(Protocol):
+    """All that pictures have in common which take the same steps."""
+
+    def begin(self, scheduler: Any, noise: NoiseSource) -> LeanSteps:
+        """For one picture, with its own copy of the scheduler."""
+
+
+def lean_course(scheduler: Any, first: int) -> LeanCourse | None:
     """For diffusers' own, its steps set, from this one of them on; None where torch has to do it."""
     config = scheduler.config
     if config.get("thresholding") or config.get("clip_sample"):
@@ -40,7 +47,7 @@ def lean_steps(scheduler: Any, first: int, noise: NoiseSource) -> LeanSteps | No
     if isinstance(scheduler, DDIMScheduler):
         return DDIMSteps(scheduler, first)
     if isinstance(scheduler, DPMSolverSinglestepScheduler) and _SDE.items() <= dict(config).items():
-        return SDESteps(scheduler, first, noise)
+        return SDECourse(scheduler, first)
     return None
 
 
@@ -57,6 +64,10 @@ class DDIMSteps:
         self._next_signal, self._next_noise = (kept_then**0.5).numpy(), ((1 - kept_then) ** 0.5).numpy()
         self._predicts = scheduler.config.prediction_type
 
+    def begin(self, _scheduler: Any, _noise: NoiseSource) -> "DDIMSteps":
+        """They remember nothing, so one does for all."""
+        return self
+
     def step(self, call: int, answer: Floats, latents: Floats) -> Floats:
         signal, loudness = self._signal[call], self._noise[call]
         finished = _finished(self._predicts, signal, loudness, answer, latents)
@@ -71,28 +82,35 @@ class DDIMSteps:
         return stepped
 
 
-class SDESteps:
+class SDECourse:
     """DPM++ SDE: steps of the first and of the second order by turns, each with noise of its own."""
 
-    def __init__(self, scheduler: Any, first: int, noise: NoiseSource) -> None:
-        self._predicts = scheduler.config.prediction_type
-        self._source = noise
-        self._scheduler, self._first = scheduler, first
+    def __init__(self, scheduler: Any, first: int) -> None:
+        self.first = first
+        self.predicts: str = scheduler.config.prediction_type
         alphas, sigmas = scheduler._sigma_to_alpha_sigma_t(scheduler.sigmas[first:])
-        self._signals, self._loudnesses = alphas.numpy(), sigmas.numpy()
+        self.signals, self.loudnesses = alphas.numpy(), sigmas.numpy()
         # Whoever joins in the middle has no earlier answer for the second order.
-        self._orders = [1, *scheduler.order_list[first + 1 :]]
-        self._moves = _Moves(torch.tensor(self._orders), alphas, sigmas)
+        self.orders: list[int] = [1, *scheduler.order_list[first + 1 :]]
+        self.moves = _Moves(torch.tensor(self.orders), alphas, sigmas)
+
+    def begin(self, scheduler: Any, noise: NoiseSource) -> "SDESteps":
+        return SDESteps(self, scheduler, noise)
+
+
+class SDESteps:
+    def __init__(self, course: SDECourse, scheduler: Any, noise: NoiseSource) -> None:
+        self._course, self._scheduler, self._source = course, scheduler, noise
         self._start = self._before = np.empty(0, np.float32)
         self._drawn: list[Floats] = []  # the next step's is the last
 
     def step(self, call: int, answer: Floats, latents: Floats) -> Floats:
-        moves = self._moves
-        finished = _finished(self._predicts, self._signals[call], self._loudnesses[call], answer, latents)
+        course, moves = self._course, self._course.moves
+        finished = _finished(course.predicts, course.signals[call], course.loudnesses[call], answer, latents)
         drawn = self._noise_of(call, latents.shape)
         stepped: Floats
         keeps, takes, draws = moves.keeps[call], moves.takes[call], moves.draws[call]
-        if self._orders[call] == 1:
+        if course.orders[call] == 1:
             self._start = latents
             stepped = keeps * latents + takes * finished + draws * drawn
         else:
@@ -100,12 +118,12 @@ class SDESteps:
             stepped = keeps * self._start + takes * self._before + moves.half[call] * slope + draws * drawn
         self._before = finished
         # Its `add_noise`, which inpainting needs, goes by the step that it believes to be at.
-        self._scheduler._step_index = self._first + call + 1
+        self._scheduler._step_index = course.first + call + 1
         return stepped
 
     def _noise_of(self, call: int, shape: tuple[int, ...]) -> Floats:
         if not self._drawn:
-            count = min(_DRAWN_TOGETHER, len(self._orders) - call)
+            count = min(_DRAWN_TOGETHER, len(self._course.orders) - call)
             self._drawn = [self._source.draw(shape) for _ in range(count)][::-1]
         return self._drawn.pop()
 

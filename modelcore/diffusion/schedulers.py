@@ -4,6 +4,7 @@ A family brings one configuration; every scheduler is made from it as diffusers'
 """
 
 import copy
+import functools
 import inspect
 import math
 from collections.abc import Mapping
@@ -24,13 +25,14 @@ from diffusers.schedulers.scheduling_pndm import PNDMScheduler
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 
 from modelcore.contract import Architecture
-from modelcore.diffusion.lean_steps import lean_steps
+from modelcore.diffusion.lean_steps import LeanSteps, lean_course
 from modelcore.diffusion.networks import Floats
 from modelcore.diffusion.noise import NoiseSource
 from modelcore.diffusion.scheduler_names import check_scheduler, scheduler_names
 from modelcore.errors import InvalidInput
 
 _RUNGE_KUTTA_STEPS = 4  # PNDM starts with them, but for families whose configuration skips them
+_COURSES = 16  # of 10 kB each for 20 steps, half a megabyte for 1,000
 _PATCH = 2  # sd3's transformer reads latents in squares of this side
 
 
@@ -75,14 +77,14 @@ class Schedulers:
         """`config` is the family's scheduler_config.json."""
         self._architecture = architecture
         self._fresh = {name: make_scheduler(name, config, architecture) for name in scheduler_names(architecture)}
+        # Setting a scheduler's steps takes as long as two of them, and most pictures are asked for with the same.
+        self._course = functools.lru_cache(maxsize=_COURSES)(self._new_course)
 
     def sampler(
         self, name: str, steps: int, noise: NoiseSource, *, strength: float = 1.0, latents: tuple[int, ...] = ()
     ) -> "Sampler":
         """For one picture. `strength` is the share of the steps to take, the last ones; `latents` their shape."""
         check_scheduler(name, self._architecture)
-        scheduler = copy.deepcopy(self._fresh[name])
-        _set_steps(scheduler, name, steps, latents)
         skipped = _skipped_steps(steps, strength, self._architecture)
         if skipped >= steps:
             raise InvalidInput(
@@ -90,24 +92,47 @@ class Schedulers:
                 f"{math.ceil(1000 / steps) / 1000:g}, or steps more",
                 field="strength",
             )
-        return Sampler(scheduler, asked_steps=steps - skipped, skipped_steps=skipped, noise=noise)
+        shifted_for = latents if self._fresh[name].config.get("use_dynamic_shifting") else ()
+        return Sampler(self._course(name, steps, skipped, shifted_for), noise)
+
+    def _new_course(self, name: str, steps: int, skipped: int, shifted_for: tuple[int, ...]) -> "Course":
+        scheduler = copy.deepcopy(self._fresh[name])
+        _set_steps(scheduler, name, steps, shifted_for)
+        return Course(scheduler, asked_steps=steps - skipped, skipped_steps=skipped)
+
+
+class Course:
+    """A scheduler with its steps set: all that pictures have in common which ask for the same."""
+
+    def __init__(self, scheduler: Any, *, asked_steps: int, skipped_steps: int) -> None:
+        self.asked_steps = asked_steps
+        self._scheduler = scheduler
+        self._first = skipped_steps * scheduler.order
+        self._lean = lean_course(scheduler, self._first)
+        # One by one, now: to cut them out of the tensor costs as much as a small scheduler's step.
+        self.timesteps = tuple(scheduler.timesteps[self._first :])
+        self.timesteps_as_numbers: tuple[float, ...] = tuple(scheduler.timesteps[self._first :].tolist())
+        self.draws = "generator" in inspect.signature(scheduler.step).parameters
+        self.is_flow = isinstance(scheduler, FlowMatchEulerDiscreteScheduler)
+
+    def begin(self, noise: NoiseSource) -> tuple[Any, LeanSteps | None]:
+        """One picture's scheduler, and its steps where torch need not do them."""
+        # Only a scheduler's own steps write into what it holds.
+        scheduler = copy.deepcopy(self._scheduler) if self._lean is None else copy.copy(self._scheduler)
+        if hasattr(scheduler, "set_begin_index"):
+            scheduler.set_begin_index(self._first)
+        return scheduler, None if self._lean is None else self._lean.begin(scheduler, noise)
 
 
 class Sampler:
     """One picture's scheduler. `call` counts the denoiser's calls for this picture, from 0."""
 
-    def __init__(self, scheduler: Any, *, asked_steps: int, skipped_steps: int, noise: NoiseSource) -> None:
-        first = skipped_steps * scheduler.order
-        self.asked_steps = asked_steps
-        self._scheduler = scheduler
-        # One by one, now: to cut them out of the tensor costs as much as a small scheduler's step.
-        self._timesteps = list(scheduler.timesteps[first:])
-        self._timesteps_as_numbers: list[float] = scheduler.timesteps[first:].tolist()
-        self._draws = _draws(scheduler, noise)
-        self._is_flow = isinstance(scheduler, FlowMatchEulerDiscreteScheduler)
-        self._lean = lean_steps(scheduler, first, noise)
-        if hasattr(scheduler, "set_begin_index"):
-            scheduler.set_begin_index(first)
+    def __init__(self, course: Course, noise: NoiseSource) -> None:
+        self.asked_steps = course.asked_steps
+        self._scheduler, self._lean = course.begin(noise)
+        self._timesteps, self._timesteps_as_numbers = course.timesteps, course.timesteps_as_numbers
+        self._draws = {"generator": noise.generator} if course.draws else {}
+        self._is_flow = course.is_flow
 
     @property
     def calls(self) -> int:
@@ -200,12 +225,6 @@ def _skipped_steps(steps: int, strength: float, architecture: Architecture) -> i
     """As diffusers' pipelines: sd and sdxl round the steps to take down, sd3 up."""
     taken = min(steps * strength, steps)
     return int(steps - taken) if architecture == "sd3" else steps - int(taken)
-
-
-def _draws(scheduler: Any, noise: NoiseSource) -> dict[str, Any]:
-    if "generator" in inspect.signature(scheduler.step).parameters:
-        return {"generator": noise.generator}
-    return {}
 
 
 def _tensor(array: Floats) -> torch.Tensor:

@@ -129,6 +129,24 @@ def test_steps_without_torch_are_those_of_diffusers_bit_for_bit(
     assert call == sampler.calls - 1
 
 
+@pytest.mark.parametrize("name", scheduler_names("sd"))
+def test_pictures_that_take_the_same_steps_by_turns_do_not_touch_each_other(name: str) -> None:
+    schedulers = Schedulers(SD_CONFIG, "sd")
+    alone = [_painted([_sampler(Schedulers(SD_CONFIG, "sd"), name, noise=NoiseSource(seed))])[0] for seed in (1, 2)]
+    together = _painted([_sampler(schedulers, name, noise=NoiseSource(seed)) for seed in (1, 2)])
+    np.testing.assert_array_equal(together, alone)
+
+
+def _painted(samplers: list[Sampler]) -> list[Any]:
+    """The latents of each, a step of one after a step of the other."""
+    latents = [sampler.started(NoiseSource(3).draw((4, 3, 5))) for sampler in samplers]
+    for call in range(samplers[0].calls):
+        for which, sampler in enumerate(samplers):
+            answer = (0.3 + 0.2 * call) * sampler.scaled(call, latents[which])
+            latents[which] = sampler.step(call, answer, latents[which])
+    return latents
+
+
 def _sampler(schedulers: Schedulers, name: str, *, steps: int = 6, noise: Any = None, **more: Any) -> Sampler:
     return schedulers.sampler(name, steps, noise or NoiseSource(1), **more)
 
