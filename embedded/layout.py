@@ -5,6 +5,7 @@ Python models) must be the one built for the running Python and must find that v
 """
 
 import os
+import shlex
 import shutil
 import sys
 import sysconfig
@@ -15,6 +16,14 @@ from pathlib import Path
 from embedded.binary import Binary, home
 
 _OUR_BACKENDS = Path(__file__).parent / "backends"
+# tritonserver's blocks of memory are other people's messages. Left to itself the C library takes one that is large for a
+# sign that there will be more, and keeps the memory of the largest in each of 16 places. The second is its first limit.
+_SERVERS_MEMORY = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(128 * 1024)}
+_STUB_SCRIPT = """#!/bin/sh
+# Models make arrays of megabytes again and again: to be given new memory for each costs a tenth of their speed.
+unset {names}
+exec {stub} "$@"
+"""
 
 
 def lay_out_backends(
@@ -33,15 +42,16 @@ def lay_out_backends(
         python / "triton_python_backend_utils.py",
     )
     # The stub finds its libraries relative to where it really lies: a copy would not.
-    _place_link(binary.stub(python_version), python / "triton_python_backend_stub")
+    stub = _STUB_SCRIPT.format(names=" ".join(_SERVERS_MEMORY), stub=shlex.quote(str(binary.stub(python_version))))
+    _place_script(stub, python / "triton_python_backend_stub")
     for backend in sorted(path for path in _OUR_BACKENDS.iterdir() if (path / "model.py").is_file()):
         _place_link(backend, target / backend.name)
     return target
 
 
 def triton_environment(base: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment in which tritonserver's stubs run this interpreter and no other."""
-    environment = dict(base)
+    """tritonserver's, whose memory stays small, and in which its stubs run this interpreter and no other."""
+    environment = {**_SERVERS_MEMORY, **base}
     # PATH decides which Python a stub becomes; VIRTUAL_ENV does nothing, and PYTHONPATH is ignored.
     environment["PATH"] = _prepend(Path(sys.prefix) / "bin", base.get("PATH", ""))
     library = find_libpython()
@@ -89,6 +99,15 @@ def _place_copy(source: Path, destination: Path) -> None:
             return
     staged = destination.with_name(f".{destination.name}.{os.getpid()}")
     shutil.copy2(source, staged)
+    staged.replace(destination)
+
+
+def _place_script(text: str, destination: Path) -> None:
+    if destination.is_file() and not destination.is_symlink() and destination.read_text() == text:
+        return
+    staged = destination.with_name(f".{destination.name}.{os.getpid()}")
+    staged.write_text(text)
+    staged.chmod(0o755)
     staged.replace(destination)
 
 

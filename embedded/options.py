@@ -48,7 +48,7 @@ def command_line(options: TritonOptions, binary: Binary, backends: Path) -> list
         f"--cache-directory={binary.caches}",
         f"--cache-config=local,size={options.cache_bytes}",
         # It keeps so many requests of each kind for the next ones to use, each as large as the largest it has held.
-        "--grpc-infer-allocation-pool-size=1",
+        "--grpc-infer-allocation-pool-size=0",
         "--log-format=ISO8601",
         f"--exit-timeout-secs={options.exit_timeout_s}",
         *options.extra,

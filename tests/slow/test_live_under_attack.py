@@ -19,7 +19,7 @@ from tests.triptych_process import TriptychProcess, running_triptych
 
 pytestmark = [pytest.mark.triton, pytest.mark.slow, pytest.mark.timeout(900)]
 
-ROUNDS = 9
+ROUNDS = 12
 MOST_MS = 100.0
 # Of the least that is resident after one of the last rounds against the least after as many before them: what comes and
 # goes with a round is not growth.

@@ -1,6 +1,7 @@
 """Flags, environment, backends folder, log reading and cleaning up: without starting a server."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -59,21 +60,35 @@ def wheel(tmp_path: Path) -> Binary:
     return binary
 
 
-def test_backends_folder_has_a_copied_library_and_a_linked_stub(wheel: Binary, tmp_path: Path) -> None:
+def test_backends_folder_has_a_copied_library_and_our_backend(wheel: Binary, tmp_path: Path) -> None:
     folder = layout.lay_out_backends(wheel, tmp_path / "backends", (3, 11))
     assert not (folder / "python" / "libtriton_python.so").is_symlink()
-    assert (folder / "python" / "triton_python_backend_stub").readlink() == wheel.stub((3, 11))
     assert (folder / "onnxruntime" / "model.py").is_file()
+
+
+def test_a_stub_is_the_wheels_own_without_what_tritonserver_is_told_of_its_memory(
+    wheel: Binary, tmp_path: Path
+) -> None:
+    theirs = wheel.stub((3, 11))
+    theirs.write_text('#!/bin/sh\necho "$0" "$@"\nenv\n')
+    theirs.chmod(0o755)
+    stub = layout.lay_out_backends(wheel, tmp_path / "backends", (3, 11)) / "python" / "triton_python_backend_stub"
+    environment = layout.triton_environment({"PATH": "/usr/bin:/bin", "OTHERS": "stay"})
+    said = subprocess.run([stub, "a model", "b"], env=environment, capture_output=True, text=True, check=True).stdout
+    assert said.splitlines()[0] == f"{theirs} a model b"
+    assert "OTHERS=stay" in said
+    assert "MALLOC_" in str(environment)
+    assert "MALLOC_" not in said
 
 
 def test_laying_out_again_repairs_and_changes_nothing_else(wheel: Binary, tmp_path: Path) -> None:
     folder = layout.lay_out_backends(wheel, tmp_path / "backends", (3, 11))
     stub, library = folder / "python" / "triton_python_backend_stub", folder / "python"
-    before = (library / "libtriton_python.so").stat()
+    before, script = (library / "libtriton_python.so").stat(), stub.read_text()
     stub.unlink()
     stub.symlink_to("/nowhere")
     layout.lay_out_backends(wheel, tmp_path / "backends", (3, 11))
-    assert stub.readlink() == wheel.stub((3, 11))
+    assert stub.read_text() == script
     assert (library / "libtriton_python.so").stat() == before
     assert [path.name for path in library.iterdir() if path.name.startswith(".")] == []
 
@@ -84,6 +99,10 @@ def test_stubs_find_this_interpreter_first() -> None:
     assert library is not None
     assert environment["PATH"] == f"{sys.prefix}/bin:/usr/bin"
     assert environment["LD_LIBRARY_PATH"] == f"{library.parent}:/opt/lib"
+
+
+def test_memory_settings_of_ones_own_stay() -> None:
+    assert layout.triton_environment({"MALLOC_ARENA_MAX": "7"})["MALLOC_ARENA_MAX"] == "7"
 
 
 def test_a_gpu_chosen_by_hand_stays_visible() -> None:
