@@ -16,8 +16,8 @@ from pathlib import Path
 from embedded.binary import Binary, home
 
 _OUR_BACKENDS = Path(__file__).parent / "backends"
-# tritonserver's blocks of memory are other people's messages. Left to itself the C library takes one that is large for a
-# sign that there will be more, and keeps the memory of the largest in each of 16 places. The second is its first limit.
+# tritonserver's blocks of memory are other people's messages. Left to itself the C library takes a large one for a sign
+# of more to come, and keeps the memory of the largest in each of 16 places. The second number is its first limit.
 _SERVERS_MEMORY = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(128 * 1024)}
 _STUB_SCRIPT = """#!/bin/sh
 # Models make arrays of megabytes again and again: to be given new memory for each costs a tenth of their speed.
