@@ -1,10 +1,22 @@
-"""One piece of work in each turn of the event loop."""
+"""A piece of work or a few in each turn of the event loop."""
 
 import asyncio
 import itertools
 from typing import Any
 
 from orchestrator.turns import Turns
+
+
+async def done_after_each_turn(turns: Turns, *, crowd: int) -> list[list[int]]:
+    """By whom, until the whole crowd has been served."""
+    done: list[int] = []
+    for number in range(crowd):
+        turns.take(lambda number=number: done.append(number))  # type: ignore[misc]
+    seen = [list(done)]
+    while len(done) < crowd and len(seen) <= crowd:
+        await asyncio.sleep(0)
+        seen.append(list(done))
+    return seen
 
 
 async def test_who_comes_alone_does_not_wait() -> None:
@@ -14,25 +26,11 @@ async def test_who_comes_alone_does_not_wait() -> None:
 
 
 async def test_a_crowd_has_one_turn_each_in_the_order_of_coming() -> None:
-    turns, done = Turns(), []
-    for number in range(4):
-        turns.take(lambda number=number: done.append(number))  # type: ignore[misc]
-    seen = [list(done)]
-    for _ in range(3):
-        await asyncio.sleep(0)
-        seen.append(list(done))
-    assert seen == [[0], [0, 1], [0, 1, 2], [0, 1, 2, 3]]
+    assert await done_after_each_turn(Turns(), crowd=4) == [[0], [0, 1], [0, 1, 2], [0, 1, 2, 3]]
 
 
 async def test_what_is_better_done_together_shares_a_turn() -> None:
-    turns, done = Turns(together=3), []
-    for number in range(7):
-        turns.take(lambda number=number: done.append(number))  # type: ignore[misc]
-    seen = [len(done)]
-    for _ in range(2):
-        await asyncio.sleep(0)
-        seen.append(len(done))
-    assert seen == [1, 4, 7]
+    assert list(map(len, await done_after_each_turn(Turns(together=3), crowd=7))) == [1, 4, 7]
 
 
 async def test_who_comes_after_a_crowd_does_not_wait() -> None:
