@@ -146,10 +146,14 @@ def bare_calls(repository: Path, family: str, size: Defaults, steps: int) -> Cal
 
 
 def open_session(path: Path) -> onnxruntime.InferenceSession:
-    """As the embedded backend opens it."""
+    return onnxruntime.InferenceSession(str(path), session_options(), providers=["CPUExecutionProvider"])
+
+
+def session_options() -> onnxruntime.SessionOptions:
+    """The embedded backend's, whose folder stands alone and cannot be imported: a test holds the two together."""
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.intra_op.spin_duration_us", "20")
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return options
 
 
 def say(line: str) -> None:

@@ -1,7 +1,7 @@
 """What the pipeline adds to its networks is little: a picture against the bare sum of its ONNX Runtime calls.
 
 Best rounds of both by turns on this machine. These are for a machine that does nothing else: another load takes
-its share from the two unequally. The demo's picture is asked for as one answer: steps of 14 ms on two cores are so
+its share from the two unequally. The demo's picture is asked for as one answer: steps of 12 ms on two cores are so
 short that telling of each costs some per cent more, which the bench tells.
 """
 

@@ -20,6 +20,8 @@ from ort_batch import Call, RunFailed
 from ort_settings import Device, Provider
 from ort_signature import ConfigMismatch, GraphTensor
 
+from bench import diffusion_overhead
+
 Array = np.ndarray[Any, Any]
 CPU, GPU = Device("CPU", 0), Device("GPU", 1)
 
@@ -221,6 +223,12 @@ def test_threads_spin_for_microseconds_unless_told_otherwise() -> None:
     assert ort_settings.session_options(config()).get_session_config_entry(entry) == "20"
     longer = config(parameters={entry: {"string_value": "500"}})
     assert ort_settings.session_options(longer).get_session_config_entry(entry) == "500"
+
+
+def test_the_bench_compares_with_sessions_that_spin_as_long() -> None:
+    entry = "session.intra_op.spin_duration_us"
+    ours = ort_settings.session_options(config()).get_session_config_entry(entry)
+    assert diffusion_overhead.session_options().get_session_config_entry(entry) == ours
 
 
 def test_threads_can_be_told_not_to_spin() -> None:
