@@ -20,7 +20,7 @@ _OUR_BACKENDS = Path(__file__).parent / "backends"
 # of more to come, and keeps the memory of the largest in each of 16 places. The second number is its first limit.
 _SERVERS_MEMORY = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(128 * 1024)}
 _STUB_SCRIPT = """#!/bin/sh
-# Models make arrays of megabytes again and again: to be given new memory for each costs a tenth of their speed.
+# Models make arrays of megabytes again and again: to be given new memory for each would slow some by a third.
 unset {names}
 exec {stub} "$@"
 """
@@ -103,7 +103,7 @@ def _place_copy(source: Path, destination: Path) -> None:
 
 
 def _place_script(text: str, destination: Path) -> None:
-    if destination.is_file() and not destination.is_symlink() and destination.read_text() == text:
+    if destination.is_file() and not destination.is_symlink() and destination.read_bytes() == text.encode():
         return
     staged = destination.with_name(f".{destination.name}.{os.getpid()}")
     staged.write_text(text)

@@ -89,6 +89,9 @@ def test_laying_out_again_repairs_and_changes_nothing_else(wheel: Binary, tmp_pa
     stub.symlink_to("/nowhere")
     layout.lay_out_backends(wheel, tmp_path / "backends", (3, 11))
     assert stub.read_text() == script
+    stub.write_bytes(b"\x7fELF\xff")
+    layout.lay_out_backends(wheel, tmp_path / "backends", (3, 11))
+    assert stub.read_text() == script
     assert (library / "libtriton_python.so").stat() == before
     assert [path.name for path in library.iterdir() if path.name.startswith(".")] == []
 
