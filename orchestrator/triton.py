@@ -151,19 +151,23 @@ class Triton:
             raise self._translated(error.code(), error.details() or "", model) from error
 
     async def _answers(self, call: Any, model: str) -> AsyncIterator[Arrays]:
+        """Up to the end of the stream, which comes after the final answer, or after an error.
+
+        A stream that is cancelled when it is about to end may stay in Triton 2.51 for ever, with all that was sent.
+        """
+        failure: TriptychError | None = None
         try:
             async for message in call:
                 await self._turns.wait()
                 if message.error_message:
-                    raise self._translated(grpc.StatusCode.UNKNOWN, message.error_message, model)
-                response = message.infer_response
-                if response.outputs:
-                    yield output_arrays(response)
-                if response.parameters["triton_final_response"].bool_param:
-                    return
+                    failure = self._translated(grpc.StatusCode.UNKNOWN, message.error_message, model)
+                elif message.infer_response.outputs:
+                    yield output_arrays(message.infer_response)
         except grpc.aio.AioRpcError as error:
             await self._turns.wait()
             raise self._translated(error.code(), error.details() or "", model) from error
+        if failure is not None:
+            raise failure
 
     def _translated(self, code: grpc.StatusCode, message: str, model: str) -> TriptychError:
         error = domain_error(code, message, model, self._models)

@@ -89,7 +89,10 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.streamed = asyncio.Event()
         self.stalls = False  # after the first event of a stream
         self.breaks = False  # likewise
+        self.may_end = asyncio.Event()  # a stream that has said all stays open until then
+        self.may_end.set()
         self.stream_ended = asyncio.Event()
+        self.cancelled_streams = 0
 
     async def ModelInfer(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
         try:
@@ -137,6 +140,10 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
                 final = service_pb2.ModelInferResponse(model_name=request.model_name)
                 final.parameters["triton_final_response"].bool_param = True
                 yield service_pb2.ModelStreamInferResponse(infer_response=final)
+            await self.may_end.wait()
+        except asyncio.CancelledError:
+            self.cancelled_streams += 1
+            raise
         finally:
             self.stream_ended.set()
 

@@ -37,6 +37,23 @@ async def test_leaving_early_cancels_upstream(triton: Triton, fake: FakeTriton) 
     await asyncio.wait_for(fake.stream_ended.wait(), timeout=5)
 
 
+async def test_a_stream_that_has_said_all_is_not_cancelled(triton: Triton, fake: FakeTriton) -> None:
+    """Triton 2.51 may keep one that is, with the picture that was sent to it."""
+    fake.may_end.clear()
+
+    async def consume() -> list[int]:
+        async with triton.stream("counter", count_to(3), deadline_s=5) as answers:
+            return [int(answer["number"][0]) async for answer in answers]
+
+    task = asyncio.create_task(consume())
+    await fake.streamed.wait()
+    for _ in range(5):  # round trips: for the last answer to be read, and a cancellation to arrive
+        await triton.is_live(deadline_s=5)
+    fake.may_end.set()
+    assert await task == [0, 1, 2]
+    assert fake.cancelled_streams == 0
+
+
 async def test_a_cancelled_task_cancels_upstream(triton: Triton, fake: FakeTriton) -> None:
     fake.scripts["counter"] = hangs
     waiting = asyncio.Event()
