@@ -3,7 +3,8 @@
     python -m bench.diffusion_overhead [--steps 20] [--rounds 9]
 
 By turns in one run. The bare sum makes the same calls, of the same shapes and with the same session settings, in this
-process and in a row: the prompt, each step of the UNet with guidance, the decoder. All else is
+process and in a row: the prompt, each step of the UNet with guidance, the decoder. It makes them plainly, all cores on
+each node, while the served denoiser may compute its rows on cores of their own (docs/embedded-triton.md). All else is
 overhead: calls from model to model inside Triton, schedulers, the PNG. Two ways to ask: for one answer, and for a
 stream that also tells of each step, which takes time from the UNet where both share two cores.
 """

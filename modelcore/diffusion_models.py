@@ -108,5 +108,7 @@ def _served(
         # The engine is the denoiser's batcher; Triton's own would only add a thread's waking to every step.
         batching=None if suffix in DENOISERS else DynamicBatching(),
         instances=InstanceGroup(),
+        # The embedded backend's; NVIDIA's knows nothing of it.
+        parameters={"split_rows": "1"} if suffix in DENOISERS else {},
         gpu=GpuProfile(instances=InstanceGroup(kind="KIND_GPU")),
     )

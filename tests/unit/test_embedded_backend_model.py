@@ -6,11 +6,9 @@ import types
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 BACKEND = Path(__file__).parents[2] / "embedded" / "backends" / "onnxruntime"
-LONGEST = 4
 
 
 class TritonError(Exception):
@@ -54,22 +52,3 @@ def test_an_unforeseen_error_reaches_the_log_and_not_the_client(
     ] * 2
     assert {response.error.code for response in responses} == {TritonError.INTERNAL}
     assert "a secret path" in logged[0]
-
-
-def test_only_what_is_larger_than_all_that_succeeded_runs_on_trial(model: Any) -> None:
-    asked: list[str] = []
-
-    def run(outputs: list[str], inputs: dict[str, Any], options: str) -> list[Any]:
-        asked.append(options)
-        if inputs["x"].size > LONGEST:
-            raise ValueError("too long")
-        return [inputs["x"]]
-
-    model._session = types.SimpleNamespace(run=run)
-    model._run_options, model._trial_options, model._proven_bytes = "plain", "trial", 0
-    for size in (LONGEST, LONGEST - 1, LONGEST):
-        model._run(["y"], {"x": np.zeros(size)})
-    for _ in range(2):
-        with pytest.raises(Exception, match="too long"):
-            model._run(["y"], {"x": np.zeros(LONGEST + 1)})
-    assert asked == ["trial", "plain", "plain", "trial", "trial"]

@@ -1,6 +1,7 @@
-"""The three parts of the onnxruntime backend that know nothing of Triton's Python API."""
+"""Parts of the onnxruntime backend that know nothing of Triton's Python API."""
 
 import gc
+import os
 import sys
 import weakref
 from collections.abc import Mapping, Sequence
@@ -235,6 +236,39 @@ def test_threads_can_be_told_not_to_spin() -> None:
     entry = "session.intra_op.allow_spinning"
     still = config(parameters={entry: {"string_value": "0"}})
     assert ort_settings.session_options(still).get_session_config_entry(entry) == "0"
+
+
+def test_a_session_may_have_one_thread_whatever_the_config_says() -> None:
+    asked = config(parameters=parameters(intra_op_thread_count="3"))
+    assert ort_settings.session_options(asked, threads=1).intra_op_num_threads == 1
+
+
+SPLIT = {"max_batch_size": 32, "parameters": parameters(split_rows="1")}
+SMALL, LARGE = 2**20, 2**30
+
+
+@pytest.mark.parametrize(
+    ("given", "device", "weights_bytes", "expected"),
+    [
+        (SPLIT, CPU, SMALL, 2),
+        (SPLIT, CPU, LARGE, 0),
+        (SPLIT, GPU, SMALL, 0),
+        (SPLIT | {"parameters": {}}, CPU, SMALL, 0),
+        (SPLIT | {"max_batch_size": 1}, CPU, SMALL, 0),
+        (SPLIT | {"max_batch_size": 0}, CPU, SMALL, 0),
+        (SPLIT | {"parameters": parameters(split_rows="1", intra_op_thread_count="1")}, CPU, SMALL, 0),
+    ],
+)
+def test_rows_are_split_among_the_cores_where_that_is_asked_for_and_pays(
+    given: dict[str, Any], device: Device, weights_bytes: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1})
+    assert ort_settings.cores_to_split_for(config(**given), device, weights_bytes) == expected
+
+
+def test_one_core_has_nothing_to_split_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {5})
+    assert ort_settings.cores_to_split_for(config(**SPLIT), CPU, SMALL) == 0
 
 
 SHRINKAGE = "memory.enable_memory_arena_shrinkage"

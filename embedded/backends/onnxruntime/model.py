@@ -5,7 +5,6 @@ stands alone: it needs numpy, onnxruntime and Triton's own helper module, so it 
 """
 
 import json
-import re
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,15 +15,9 @@ import onnxruntime
 import ort_manifest
 import ort_settings
 import triton_python_backend_utils as pb_utils
-from ort_batch import Array, Arrays, Call, RunFailed, run_calls
+from ort_batch import Array, Arrays, Call, Run, RunFailed, run_calls
+from ort_runner import Runner, SplitRunner, plain_reason
 from ort_signature import ConfigMismatch, Signature, check_array, graph_tensors, make_signature
-
-# ONNX Runtime puts its own name and a code before each message, and its source file and function into some.
-_ORT_PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
-_ORT_NODE = re.compile(
-    r"^Non-zero status code returned while running (?P<kind>\w+) node\. Name:'(?P<name>[^']*)' "
-    r"Status Message: (?:/\S+:\d+ .*?\([^)]*\)(?: const)? )?(?P<reason>.*)"
-)
 
 
 class TritonPythonModel:
@@ -44,7 +37,7 @@ class TritonPythonModel:
             return [_refusal(f"model '{self._name}' failed; the server's log has the reason", False) for _ in requests]
 
     def finalize(self) -> None:
-        del self._session
+        del self._run
 
     def _load(self, args: dict[str, str]) -> None:
         config = json.loads(args["model_config"])
@@ -54,16 +47,24 @@ class TritonPythonModel:
         file = ort_settings.model_file(config, version_folder)
         ort_manifest.verify(version_folder, file)
         providers = ort_settings.providers(config, device, onnxruntime.get_available_providers())
-        self._session = _open_session(file, ort_settings.session_options(config), providers)
-        self._run_options = ort_settings.run_options(config)
-        self._trial_options = ort_settings.trial_run_options(config, device)
-        self._proven_bytes = 0  # the largest inputs of a run that has succeeded
+        session = _open_session(file, ort_settings.session_options(config), providers)
+        self._run: Run = self._runner(session, config, device)
+        cores = ort_settings.cores_to_split_for(config, device, _bytes_of(file))
+        if cores:
+            alone = _open_session(file, ort_settings.session_options(config, threads=1), providers)
+            self._run = SplitRunner(self._run, self._runner(alone, config, device), cores)
         self._signature: Signature = make_signature(
             config,
-            graph_tensors(self._session.get_inputs()),
-            graph_tensors(self._session.get_overridable_initializers()),
-            graph_tensors(self._session.get_outputs()),
+            graph_tensors(session.get_inputs()),
+            graph_tensors(session.get_overridable_initializers()),
+            graph_tensors(session.get_outputs()),
         )
+
+    def _runner(
+        self, session: onnxruntime.InferenceSession, config: dict[str, Any], device: ort_settings.Device
+    ) -> Runner:
+        options = ort_settings.run_options(config), ort_settings.trial_run_options(config, device)
+        return Runner(self._name, session, *options)
 
     def _answer(self, requests: Sequence[Any]) -> list[Any]:
         calls: list[Call] = []
@@ -92,18 +93,6 @@ class TritonPythonModel:
             inputs[rule.name] = _to_text(rule.name, array) if array.dtype == np.object_ else array
         return Call(inputs, tuple(request.requested_output_names()))
 
-    def _run(self, outputs: Sequence[str], inputs: Arrays) -> Sequence[Array]:
-        input_bytes = sum(array.nbytes for array in inputs.values())
-        options = self._run_options if input_bytes <= self._proven_bytes else self._trial_options
-        try:
-            results: Sequence[Array] = self._session.run(list(outputs), inputs, options)
-        except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
-            reason = _plain_reason(error)
-            fault = type(error).__name__ == "InvalidArgument"
-            raise RunFailed(f"model '{self._name}' could not run: {reason}", is_callers_fault=fault) from None
-        self._proven_bytes = max(self._proven_bytes, input_bytes)
-        return results
-
 
 def _open_session(
     file: Path, options: onnxruntime.SessionOptions, providers: Sequence[ort_settings.Provider]
@@ -112,7 +101,7 @@ def _open_session(
     try:
         session = onnxruntime.InferenceSession(str(file), options, providers=wanted)
     except Exception as error:  # see _run
-        raise ConfigMismatch(f"ONNX Runtime cannot load {file.name}: {_plain_reason(error)}") from None
+        raise ConfigMismatch(f"ONNX Runtime cannot load {file.name}: {plain_reason(error)}") from None
     missing = [name for name, _ in wanted if name not in session.get_providers()]
     if missing:
         # ONNX Runtime falls back to the CPU with no more than a warning.
@@ -120,11 +109,9 @@ def _open_session(
     return session
 
 
-def _plain_reason(error: Exception) -> str:
-    """The first line of what ONNX Runtime says, without what only its authors can use."""
-    line = _ORT_PREFIX.sub("", str(error)).partition("\n")[0]
-    node = _ORT_NODE.match(line)
-    return line if node is None else f"node '{node['name']}' ({node['kind']}): {node['reason']}"
+def _bytes_of(file: Path) -> int:
+    """With the weights that lie beside it."""
+    return sum(each.stat().st_size for each in file.parent.rglob("*") if each.is_file())
 
 
 def _to_text(name: str, array: Array) -> Array:

@@ -4,6 +4,7 @@ The keys, their values and their defaults are those of NVIDIA's native backend. 
 by name, never ignored: a model that asks for TensorRT and silently runs on the CPU is the worse surprise.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -24,6 +25,9 @@ _ARENA_SHRINKAGE = "memory.enable_memory_arena_shrinkage"
 # models' processes starve. This long is as long as most nodes of a graph take: a thread that sleeps between two of them
 # costs a lone model a sixth of its speed (docs/embedded-triton.md has what was measured).
 _SPINNING = {"session.intra_op.allow_spinning": "1", "session.intra_op.spin_duration_us": "20"}
+_SPLIT_ROWS = "split_rows"
+# A session of one thread has weights of its own. And the larger a graph's nodes are, the less is to be gained.
+_SPLIT_AT_MOST_BYTES = 64 * 2**20
 _CUDA_PARAMETERS: Mapping[str, Mapping[str, str] | None] = {
     "cudnn_conv_algo_search": {"0": "EXHAUSTIVE", "1": "HEURISTIC", "2": "DEFAULT"},
     "gpu_mem_limit": None,
@@ -51,7 +55,8 @@ class Provider:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
-def session_options(config: Mapping[str, Any]) -> onnxruntime.SessionOptions:
+def session_options(config: Mapping[str, Any], threads: int = 0) -> onnxruntime.SessionOptions:
+    """With so many threads for each node, or as the config says."""
     parameters = _parameters(config)
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = _graph_level(config)
@@ -64,7 +69,7 @@ def session_options(config: Mapping[str, Any]) -> onnxruntime.SessionOptions:
         },
         "0",
     )
-    options.intra_op_num_threads = _count(parameters, "intra_op_thread_count")
+    options.intra_op_num_threads = threads or _count(parameters, "intra_op_thread_count")
     options.inter_op_num_threads = _count(parameters, "inter_op_thread_count")
     options.enable_cpu_mem_arena = _has_arena(parameters)
     options.enable_mem_pattern = _choice(parameters, "enable_mem_pattern", _BOOLEANS, "1")
@@ -92,6 +97,18 @@ def trial_run_options(config: Mapping[str, Any], device: Device) -> onnxruntime.
     if not device.is_gpu and _ARENA_SHRINKAGE not in _parameters(config) and _has_arena(_parameters(config)):
         options.add_run_config_entry(_ARENA_SHRINKAGE, "cpu:0")
     return options
+
+
+def cores_to_split_for(config: Mapping[str, Any], device: Device, weights_bytes: int) -> int:
+    """Among how many cores a call's rows are to be shared out; 0 where all cores compute all rows together.
+
+    For graphs whose config says that they may be, so that nobody's results depend on it who has not asked for it.
+    """
+    parameters = _parameters(config)
+    cores = len(os.sched_getaffinity(0))
+    may_be = _choice(parameters, _SPLIT_ROWS, _BOOLEANS, "0") and not _count(parameters, "intra_op_thread_count")
+    batches = int(config.get("max_batch_size", 0)) >= cores > 1
+    return cores if may_be and batches and not device.is_gpu and weights_bytes <= _SPLIT_AT_MOST_BYTES else 0
 
 
 def model_file(config: Mapping[str, Any], version_folder: Path) -> Path:
