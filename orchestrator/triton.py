@@ -4,6 +4,7 @@ It uses grpc.aio with tritonclient's generated messages, not tritonclient's own 
 a string, hides the call object that cancelling needs, and gives no error for one response of a stream.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -24,6 +25,7 @@ from orchestrator.upstream_status import domain_error
 _log = structlog.stdlib.get_logger(__name__)
 _MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 _SERVER = "triton"
+_LAST_WORD_S = 1.0  # for a stream to end that has said all; it takes less than a millisecond
 
 
 class CallObserver(Protocol):
@@ -151,23 +153,21 @@ class Triton:
             raise self._translated(error.code(), error.details() or "", model) from error
 
     async def _answers(self, call: Any, model: str) -> AsyncIterator[Arrays]:
-        """Up to the end of the stream, which comes after the final answer, or after an error.
-
-        A stream that is cancelled when it is about to end may stay in Triton 2.51 for ever, with all that was sent.
-        """
-        failure: TriptychError | None = None
+        refusal = ""  # as a text: an error that is kept here would keep this frame, and the request with it
         try:
             async for message in call:
                 await self._turns.wait()
-                if message.error_message:
-                    failure = self._translated(grpc.StatusCode.UNKNOWN, message.error_message, model)
-                elif message.infer_response.outputs:
-                    yield output_arrays(message.infer_response)
+                refusal, response = message.error_message, message.infer_response
+                if response.outputs:
+                    yield output_arrays(response)
+                if refusal or response.parameters["triton_final_response"].bool_param:
+                    await _read_to_the_end(call)
+                    break
         except grpc.aio.AioRpcError as error:
             await self._turns.wait()
             raise self._translated(error.code(), error.details() or "", model) from error
-        if failure is not None:
-            raise failure
+        if refusal:
+            raise self._translated(grpc.StatusCode.UNKNOWN, refusal, model)
 
     def _translated(self, code: grpc.StatusCode, message: str, model: str) -> TriptychError:
         error = domain_error(code, message, model, self._models)
@@ -198,6 +198,17 @@ class _Observed:
                 observer.answered(self._model, time.monotonic() - self._started_s)
             elif isinstance(error, TriptychError):
                 observer.failed(self._model, error)
+
+
+async def _read_to_the_end(call: Any) -> None:
+    """Of a stream that has said all: Triton 2.51 may keep one that is cancelled then for ever, and all it was sent.
+
+    However it ends, what it has said stands.
+    """
+    with suppress(TimeoutError, grpc.aio.AioRpcError):
+        async with asyncio.timeout(_LAST_WORD_S):
+            async for _ in call:
+                pass
 
 
 def _metadata() -> tuple[tuple[str, str], ...]:

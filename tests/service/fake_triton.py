@@ -89,6 +89,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.streamed = asyncio.Event()
         self.stalls = False  # after the first event of a stream
         self.breaks = False  # likewise
+        self.said_all = asyncio.Event()
         self.may_end = asyncio.Event()  # a stream that has said all stays open until then
         self.may_end.set()
         self.stream_ended = asyncio.Event()
@@ -126,7 +127,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
                 try:
                     events = _events(request.model_name, arrays)
                 except TriptychError as error:
-                    # As the real one, unless a header asks for a status: a text, after which the stream stays open.
+                    # As the real one, unless a header asks for a status: a text, after which more may be asked.
                     yield service_pb2.ModelStreamInferResponse(error_message=to_wire(error))
                     continue
                 for event in events:
@@ -140,6 +141,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
                 final = service_pb2.ModelInferResponse(model_name=request.model_name)
                 final.parameters["triton_final_response"].bool_param = True
                 yield service_pb2.ModelStreamInferResponse(infer_response=final)
+            self.said_all.set()
             await self.may_end.wait()
         except asyncio.CancelledError:
             self.cancelled_streams += 1

@@ -244,31 +244,30 @@ def test_a_session_may_have_one_thread_whatever_the_config_says() -> None:
 
 
 SPLIT = {"max_batch_size": 32, "parameters": parameters(split_rows="1")}
-SMALL, LARGE = 2**20, 2**30
 
 
 @pytest.mark.parametrize(
-    ("given", "device", "weights_bytes", "expected"),
+    ("given", "device", "expected"),
     [
-        (SPLIT, CPU, SMALL, 2),
-        (SPLIT, CPU, LARGE, 0),
-        (SPLIT, GPU, SMALL, 0),
-        (SPLIT | {"parameters": {}}, CPU, SMALL, 0),
-        (SPLIT | {"max_batch_size": 1}, CPU, SMALL, 0),
-        (SPLIT | {"max_batch_size": 0}, CPU, SMALL, 0),
-        (SPLIT | {"parameters": parameters(split_rows="1", intra_op_thread_count="1")}, CPU, SMALL, 0),
+        (SPLIT, CPU, 2),
+        (SPLIT, GPU, 0),
+        (SPLIT | {"parameters": {}}, CPU, 0),
+        (SPLIT | {"max_batch_size": 1}, CPU, 0),
+        (SPLIT | {"max_batch_size": 0}, CPU, 0),
+        (SPLIT | {"parameters": parameters(split_rows="1", intra_op_thread_count="1")}, CPU, 0),
+        (SPLIT | {"parameters": parameters(split_rows="1", execution_mode="1")}, CPU, 0),
     ],
 )
-def test_rows_are_split_among_the_cores_where_that_is_asked_for_and_pays(
-    given: dict[str, Any], device: Device, weights_bytes: int, expected: int, monkeypatch: pytest.MonkeyPatch
+def test_rows_are_split_among_the_cores_where_that_is_asked_for(
+    given: dict[str, Any], device: Device, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1})
-    assert ort_settings.cores_to_split_for(config(**given), device, weights_bytes) == expected
+    assert ort_settings.cores_to_split_for(config(**given), device) == expected
 
 
 def test_one_core_has_nothing_to_split_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {5})
-    assert ort_settings.cores_to_split_for(config(**SPLIT), CPU, SMALL) == 0
+    assert ort_settings.cores_to_split_for(config(**SPLIT), CPU) == 0
 
 
 SHRINKAGE = "memory.enable_memory_arena_shrinkage"

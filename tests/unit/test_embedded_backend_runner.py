@@ -1,8 +1,10 @@
 """Runs of the onnxruntime backend: on trial, and with rows that are shared out among the cores."""
 
+import gc
 import sys
 import threading
 import types
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 
 # The backend's folder stands alone: Triton puts it on the path, and so do we.
 sys.path.append(str(Path(__file__).parents[2] / "embedded" / "backends" / "onnxruntime"))
-from ort_batch import RunFailed
+from ort_batch import Call, RunFailed, run_calls
 from ort_runner import Runner, SplitRunner
 
 Array = np.ndarray[Any, Any]
@@ -80,19 +82,57 @@ def test_cores_compute_at_the_same_time() -> None:
     SplitRunner(Recording(), single, CORES)(["y"], rows(2))
 
 
-@pytest.mark.parametrize("failing", [0.0, 1.0])
-def test_a_failure_is_told_when_nobody_reads_the_inputs_any_more(failing: float) -> None:
-    meeting = threading.Barrier(CORES, timeout=PATIENCE_S)
-    ended: list[float] = []
+class Meeting:
+    """Runs that begin together. The one with this row fails; the others remember theirs."""
 
-    def single(_outputs: Sequence[str], inputs: Mapping[str, Array]) -> Sequence[Array]:
-        meeting.wait()
+    def __init__(self, failing: float) -> None:
+        self._begun = threading.Barrier(CORES, timeout=PATIENCE_S)
+        self._failing = failing
+        self.ended: list[float] = []
+
+    def __call__(self, _outputs: Sequence[str], inputs: Mapping[str, Array]) -> Sequence[Array]:
+        self._begun.wait()
         row = float(inputs["x"][0])
-        ended.append(row)
-        if row == failing:
+        if row == self._failing:
             raise RunFailed("no memory", is_callers_fault=False)
+        self.ended.append(row)
         return [inputs["x"]]
 
+
+def test_a_failure_is_told_when_nobody_reads_the_inputs_any_more() -> None:
+    single = Meeting(failing=0.0)
     with pytest.raises(RunFailed, match="no memory"):
         SplitRunner(Recording(), single, CORES)(["y"], rows(2))
-    assert sorted(ended) == [0.0, 1.0]
+    assert single.ended == [1.0]
+
+
+def test_a_failure_of_another_core_is_told() -> None:
+    with pytest.raises(RunFailed, match="no memory"):
+        SplitRunner(Recording(), Meeting(failing=1.0), CORES)(["y"], rows(2))
+
+
+def test_a_failure_of_another_core_holds_no_tensor() -> None:
+    calls = [Call({"x": np.array([row], np.float32)}, ("y",)) for row in (0.0, -1.0)]
+    tensors = [weakref.ref(call.inputs["x"]) for call in calls]
+    gc.disable()  # which undoes circles, some day
+    try:
+        answers = run_calls(calls, SplitRunner(refuses_negatives, refuses_negatives, CORES), batches=True)
+        del calls
+        assert [type(answer) for answer in answers] == [dict, RunFailed]
+        assert [tensor() for tensor in tensors] == [None, None]
+    finally:
+        gc.enable()
+
+
+def refuses_negatives(_outputs: Sequence[str], inputs: Mapping[str, Array]) -> Sequence[Array]:
+    if (inputs["x"] < 0).any():
+        raise RunFailed("negative", is_callers_fault=True)
+    return [inputs["x"] + 1]
+
+
+def test_what_does_not_fit_together_is_computed_as_a_whole() -> None:
+    def total(_outputs: Sequence[str], inputs: Mapping[str, Array]) -> Sequence[Array]:
+        return [inputs["x"].sum(keepdims=True)]
+
+    (answer,) = SplitRunner(total, total, CORES)(["y"], rows(4))
+    assert answer.tolist() == [6]

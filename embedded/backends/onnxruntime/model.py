@@ -49,8 +49,8 @@ class TritonPythonModel:
         providers = ort_settings.providers(config, device, onnxruntime.get_available_providers())
         session = _open_session(file, ort_settings.session_options(config), providers)
         self._run: Run = self._runner(session, config, device)
-        cores = ort_settings.cores_to_split_for(config, device, _bytes_of(file))
-        if cores:
+        cores = ort_settings.cores_to_split_for(config, device)
+        if cores and _bytes_of(file) <= ort_settings.SPLIT_AT_MOST_BYTES:
             alone = _open_session(file, ort_settings.session_options(config, threads=1), providers)
             self._run = SplitRunner(self._run, self._runner(alone, config, device), cores)
         self._signature: Signature = make_signature(
@@ -100,7 +100,7 @@ def _open_session(
     wanted = [(provider.name, dict(provider.options)) for provider in providers]
     try:
         session = onnxruntime.InferenceSession(str(file), options, providers=wanted)
-    except Exception as error:  # see _run
+    except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
         raise ConfigMismatch(f"ONNX Runtime cannot load {file.name}: {plain_reason(error)}") from None
     missing = [name for name, _ in wanted if name not in session.get_providers()]
     if missing:

@@ -74,8 +74,9 @@ def _run_group(calls: Sequence[Call], run: Run) -> Sequence[Arrays | RunFailed]:
     try:
         return _run_stacked(calls, run)
     except RunFailed as failure:
-        if len(calls) == 1:
-            return [failure.without_frames()]
+        spoilt = failure.without_frames()
+    if len(calls) == 1:
+        return [spoilt]
     # One bad call spoils the stack: find out which, and answer the others.
     return [answer for call in calls for answer in _run_group([call], run)]
 

@@ -5,7 +5,7 @@ Plain arrays in, plain arrays out. Knows nothing of Triton; is given its session
 
 import re
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
@@ -59,14 +59,21 @@ class SplitRunner:
         rows = len(next(iter(inputs.values())))
         if not rows or rows % self._cores:
             return self._whole(outputs, inputs)
-        first, *others = _parts(inputs, rows // self._cores, self._cores)
-        waiting = [self._others.submit(self._single_threaded, outputs, part) for part in others]
+        answers = self._answers(outputs, _parts(inputs, rows // self._cores, self._cores))
+        results = list(zip(*answers, strict=True))
+        if not all(_fit(parts, rows // self._cores) for parts in results):
+            return self._whole(outputs, inputs)  # the graph mixes rows: what it makes of all of them is the answer
+        return [np.concatenate(parts) for parts in results]
+
+    def _answers(self, outputs: Sequence[str], parts: Sequence[Arrays]) -> list[Sequence[Array]]:
+        waiting: list[Future[Sequence[Array]]] = []
         try:
-            answers = [self._single_threaded(outputs, first)]
+            for part in parts[1:]:
+                waiting.append(self._others.submit(self._single_threaded, outputs, part))
+            first = self._single_threaded(outputs, parts[0])
         finally:
             wait(waiting)  # a failure takes the inputs' memory back, which they read
-        answers += [other.result() for other in waiting]
-        return [np.concatenate(parts) for parts in zip(*answers, strict=True)]
+        return [first, *(other.result() for other in waiting)]
 
 
 def plain_reason(error: Exception) -> str:
@@ -81,3 +88,7 @@ def _parts(inputs: Arrays, rows: int, count: int) -> list[Arrays]:
     return [
         {name: array[number * rows : (number + 1) * rows] for name, array in inputs.items()} for number in range(count)
     ]
+
+
+def _fit(parts: Sequence[Array], rows: int) -> bool:
+    return all(part.shape == (rows, *parts[0].shape[1:]) for part in parts)

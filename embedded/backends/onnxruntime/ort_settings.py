@@ -1,7 +1,8 @@
 """config.pbtxt's keys as ONNX Runtime session options and execution providers.
 
-The keys, their values and their defaults are those of NVIDIA's native backend. What cannot be honoured is refused
-by name, never ignored: a model that asks for TensorRT and silently runs on the CPU is the worse surprise.
+The keys, their values and their defaults are those of NVIDIA's native backend, but for `split_rows`. What cannot be
+honoured is refused by name, never ignored: a model that asks for TensorRT and silently runs on the CPU is the worse
+surprise.
 """
 
 import os
@@ -27,7 +28,7 @@ _ARENA_SHRINKAGE = "memory.enable_memory_arena_shrinkage"
 _SPINNING = {"session.intra_op.allow_spinning": "1", "session.intra_op.spin_duration_us": "20"}
 _SPLIT_ROWS = "split_rows"
 # A session of one thread has weights of its own. And the larger a graph's nodes are, the less is to be gained.
-_SPLIT_AT_MOST_BYTES = 64 * 2**20
+SPLIT_AT_MOST_BYTES = 64 * 2**20
 _CUDA_PARAMETERS: Mapping[str, Mapping[str, str] | None] = {
     "cudnn_conv_algo_search": {"0": "EXHAUSTIVE", "1": "HEURISTIC", "2": "DEFAULT"},
     "gpu_mem_limit": None,
@@ -99,16 +100,17 @@ def trial_run_options(config: Mapping[str, Any], device: Device) -> onnxruntime.
     return options
 
 
-def cores_to_split_for(config: Mapping[str, Any], device: Device, weights_bytes: int) -> int:
+def cores_to_split_for(config: Mapping[str, Any], device: Device) -> int:
     """Among how many cores a call's rows are to be shared out; 0 where all cores compute all rows together.
 
     For graphs whose config says that they may be, so that nobody's results depend on it who has not asked for it.
     """
     parameters = _parameters(config)
+    if device.is_gpu or not _choice(parameters, _SPLIT_ROWS, _BOOLEANS, "0"):
+        return 0
     cores = len(os.sched_getaffinity(0))
-    may_be = _choice(parameters, _SPLIT_ROWS, _BOOLEANS, "0") and not _count(parameters, "intra_op_thread_count")
-    batches = int(config.get("max_batch_size", 0)) >= cores > 1
-    return cores if may_be and batches and not device.is_gpu and weights_bytes <= _SPLIT_AT_MOST_BYTES else 0
+    has_threads_of_its_own = _count(parameters, "intra_op_thread_count") or parameters.get("execution_mode") == "1"
+    return cores if int(config.get("max_batch_size", 0)) >= cores > 1 and not has_threads_of_its_own else 0
 
 
 def model_file(config: Mapping[str, Any], version_folder: Path) -> Path:
