@@ -63,14 +63,22 @@ async def test_a_stream_that_has_said_all_is_not_cancelled(
     assert fake.cancelled_streams == 0
 
 
-async def test_what_a_stream_has_said_stands_though_it_does_not_end(
-    triton: Triton, fake: FakeTriton, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def endless(fake: FakeTriton, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streams that have said all stay open, for longer than anybody waits for their end."""
     monkeypatch.setattr("orchestrator.triton._LAST_WORD_S", 0.05)
     fake.may_end.clear()
+
+
+@pytest.mark.usefixtures("endless")
+async def test_answers_stand_though_their_stream_does_not_end(triton: Triton) -> None:
     async with triton.stream("counter", numbers(count=3), deadline_s=5) as answers:
         counted = [int(answer["number"][0]) async for answer in answers]
     assert counted == [0, 1, 2]
+
+
+@pytest.mark.usefixtures("endless")
+async def test_a_refusal_stands_though_its_stream_does_not_end(triton: Triton) -> None:
     async with triton.stream("demo", numbers(steps=TOO_MANY_STEPS), deadline_s=5) as answers:
         with pytest.raises(InvalidInput, match="steps must be between"):
             await anext(answers)

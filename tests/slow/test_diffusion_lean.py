@@ -2,7 +2,8 @@
 
 Best rounds of both by turns on this machine. These are for a machine that does nothing else: another load takes
 its share from the two unequally. The demo's picture is asked for as one answer: steps of 12 ms on two cores are so
-short that telling of each costs some per cent more, which the bench tells.
+short that telling of each costs some per cent more, which the bench tells. The bare calls are those of plain sessions;
+the demo's served UNet is quicker, by a tenth on two cores (docs/decisions/0010-rows-on-cores-of-their-own.md).
 """
 
 import dataclasses
